@@ -10,7 +10,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("rtc", "beartype.beartype").install()
+install_import_hook("rtc", "beartype.beartype")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
