@@ -77,6 +77,7 @@ class PolicyConfig:
     """A flow policy and its training; simulated_delay switches training-time RTC on."""
 
     seeds: int
+    seeds_per_job: int
     epochs: int
     batch_size: int
     learning_rate: float
@@ -99,11 +100,13 @@ class PolicyConfig:
 @dataclass(frozen=True)
 class MethodConfig:
     """method: a registry name or "package.module:Class"; policy: a key of `policies`;
-    options: the method's own hyper-parameters."""
+    options: the method's own hyper-parameters; flow_steps: Euler steps of a chunk where the
+    method's differ from `evaluation.flow_steps`, else None."""
 
     method: str
     policy: str
     options: Mapping[str, Any]
+    flow_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,43 @@ class EvaluationConfig:
     rollouts_per_batch: int
     flow_steps: int
     cells: Any
+
+
+@dataclass(frozen=True)
+class ImportedPolicy:
+    """A policy trained elsewhere; `source` is a folder, {level} stands for the level's name."""
+
+    source: str
+    seeds: int = 1
+
+
+@dataclass(frozen=True)
+class TraceConfig:
+    """The decision whose flow is drawn step by step."""
+
+    delay: int
+    horizon: int
+    flow_steps: int
+    schedule: str
+    beta: float
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Side-by-side videos; of this many rollouts the median one is shown."""
+
+    delay: int
+    horizon: int
+    rollouts: int
+
+
+@dataclass(frozen=True)
+class StageResources:
+    """Of one job of a stage: cores, memory in MB, time in minutes."""
+
+    threads: int
+    mem_mb: int
+    runtime: int
 
 
 def build(kind: type, section: Mapping[str, Any], where: str) -> Any:
@@ -170,17 +210,16 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _is_mapping(option: Any) -> bool:
-    return option is Mapping or typing.get_origin(option) is Mapping.__class__ or (
-        typing.get_origin(option) is not None
-        and isinstance(typing.get_origin(option), type)
-        and issubclass(typing.get_origin(option), Mapping)
-    )
+    origin = typing.get_origin(option) or option
+    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def method_config(label: str, section: Mapping[str, Any]) -> MethodConfig:
     """Splits one entry of `methods` into registry name, policy and the method's options."""
     if not isinstance(section, Mapping):
         raise ConfigError(f"methods.{label}: expected a mapping, got {type(section).__name__}")
-    options = {k: v for k, v in section.items() if k not in ("method", "policy")}
-    head = {k: section[k] for k in ("method", "policy") if k in section}
-    return build(MethodConfig, head | {"options": options}, f"methods.{label}")
+    own = ("method", "policy", "flow_steps")
+    options = {key: value for key, value in section.items() if key not in own}
+    head = {key: section[key] for key in own if key in section}
+    head = {"flow_steps": None, "options": options} | head
+    return build(MethodConfig, head, f"methods.{label}")
