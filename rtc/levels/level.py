@@ -59,20 +59,23 @@ class StaticParams:
 
 # Array fields of a level, as in Kinetix's EnvState ("group/field" or a top-level name).
 # P polygons, C circles, J joints, T thrusters, N = P + C bodies, V vertices.
-BODY_FIELDS = (
-    "position velocity rotation angular_velocity inverse_mass inverse_inertia friction "
-    "restitution collision_mode active n_vertices vertices radius"
-).split()
-JOINT_FIELDS = (
-    "a_index b_index a_relative_pos b_relative_pos global_position active acc_impulse "
-    "acc_r_impulse motor_speed motor_power motor_on motor_has_joint_limits min_rotation "
-    "max_rotation is_fixed_joint rotation"
-).split()
-THRUSTER_FIELDS = "object_index relative_position rotation power global_position active".split()
-TOP_FIELDS = (
-    "collision_matrix gravity thruster_bindings motor_bindings motor_auto polygon_shape_roles "
-    "circle_shape_roles polygon_highlighted circle_highlighted polygon_densities circle_densities"
-).split()
+BODY_FIELDS = [
+    *("position", "velocity", "rotation", "angular_velocity", "inverse_mass", "inverse_inertia"),
+    *("friction", "restitution", "collision_mode", "active", "n_vertices", "vertices", "radius"),
+]
+JOINT_FIELDS = [
+    *("a_index", "b_index", "a_relative_pos", "b_relative_pos", "global_position", "active"),
+    *("acc_impulse", "acc_r_impulse", "motor_speed", "motor_power", "motor_on"),
+    *("motor_has_joint_limits", "min_rotation", "max_rotation", "is_fixed_joint", "rotation"),
+]
+THRUSTER_FIELDS = [
+    *("object_index", "relative_position", "rotation", "power", "global_position", "active"),
+]
+TOP_FIELDS = [
+    *("collision_matrix", "gravity", "thruster_bindings", "motor_bindings", "motor_auto"),
+    *("polygon_shape_roles", "circle_shape_roles", "polygon_highlighted", "circle_highlighted"),
+    *("polygon_densities", "circle_densities"),
+]
 ARRAY_NAMES = (
     [f"polygon/{f}" for f in BODY_FIELDS]
     + [f"circle/{f}" for f in BODY_FIELDS]
@@ -108,7 +111,9 @@ class Level:
             array = np.ascontiguousarray(self.arrays[key])
             sha.update(f"{key} {array.dtype} {array.shape}".encode())
             sha.update(array.tobytes())
-        sha.update(repr((dataclasses.astuple(self.params), dataclasses.astuple(self.static))).encode())
+        sha.update(
+            repr((dataclasses.astuple(self.params), dataclasses.astuple(self.static))).encode()
+        )
         return sha.hexdigest()
 
     def save(self, path: str | Path) -> None:
