@@ -1,0 +1,56 @@
+"""Flow matching losses: the plain one, and that of training-time RTC."""
+
+import jax
+import jax.numpy as jnp
+
+from rtc.policy import VelocityNetwork
+from rtc.types import Array, Float, Int, Key
+
+
+def delay_probabilities(simulated_delay: int) -> Float[Array, "d"]:
+    """p(delay) for 0 .. simulated_delay - 1, proportional to exp(simulated_delay - 1 - delay).
+
+    Source: training-time RTC, arXiv 2512.05964.
+    """
+    return jax.nn.softmax(-jnp.arange(simulated_delay, dtype=jnp.float32))
+
+
+def draw_delay(rng: Key, simulated_delay: int, batch_size: int) -> Int[Array, "b"]:
+    """One delay for each sample, from `delay_probabilities`."""
+    logits = jnp.log(delay_probabilities(simulated_delay))
+    return jax.random.categorical(rng, logits, shape=(batch_size,)).astype(jnp.int32)
+
+
+def flow_matching_loss(
+    policy: VelocityNetwork,
+    obs: Float[Array, "b o"],
+    action: Float[Array, "b h a"],
+    noise: Float[Array, "b h a"],
+    time: Float[Array, "b"],
+) -> Float[Array, ""]:
+    """Mean squared error of the velocity at (1 - t) noise + t action against action - noise."""
+    t = time[:, None, None]
+    predicted = policy.velocity(obs, (1 - t) * noise + t * action, time)
+    return jnp.mean(jnp.square(predicted - (action - noise)))
+
+
+def delayed_flow_matching_loss(
+    policy: VelocityNetwork,
+    obs: Float[Array, "b o"],
+    action: Float[Array, "b h a"],
+    noise: Float[Array, "b h a"],
+    time: Float[Array, "b"],
+    delay: Int[Array, "b"],
+) -> Float[Array, ""]:
+    """The loss of training-time RTC: the first `delay` actions are given, clean, at time 1.
+
+    They do not count; the mean is over all entries of the batch that do.
+    Source: arXiv 2512.05964.
+    """
+    given = jnp.arange(policy.action_chunk_size)[None] < delay[:, None]
+    token_time = jnp.where(given, 1.0, time[:, None])
+    t = token_time[:, :, None]
+    predicted = policy.velocity(obs, (1 - t) * noise + t * action, token_time)
+    squared = jnp.square(predicted - (action - noise))
+    counts = jnp.broadcast_to(~given[:, :, None], squared.shape)
+    return jnp.sum(squared, where=counts) / jnp.sum(counts)

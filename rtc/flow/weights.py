@@ -1,0 +1,41 @@
+"""How firmly each action of a new chunk is held to the previous chunk."""
+
+import jax.numpy as jnp
+
+from rtc.errors import ConfigError, did_you_mean
+from rtc.types import Array, Float, Int
+
+SCHEDULES = ("exp", "linear", "ones", "zeros")
+
+
+def get_prefix_weights(
+    start: int | Int[Array, ""], end: int | Int[Array, ""], total: int, schedule: str
+) -> Float[Array, "h"]:
+    """Weights of the prefix, one per action of the chunk; `start` and `end` may be traced.
+
+    start: actions that will be executed before the new chunk is ready (the delay): weight 1.
+    end: first action that no longer attends to the previous chunk: weight 0 from here on; a
+    start beyond the end counts as the end.
+    total: length of the chunk, h.
+    schedule: between start and end, with c falling in equal steps from
+    (end - start) / (end - start + 1) to 1 / (end - start + 1):
+    "linear" c, "exp" c (e^c - 1) / (e - 1), "ones" 1, "zeros" 0.
+
+    Source: Real-Time Chunking, arXiv 2506.07339, equation 5. Raises ConfigError on an unknown
+    schedule.
+    """
+    if schedule not in SCHEDULES:
+        raise ConfigError(
+            f"schedule: unknown value {schedule!r}{did_you_mean(schedule, SCHEDULES)}"
+        )
+    end = jnp.asarray(end, jnp.int32)
+    start = jnp.minimum(jnp.asarray(start, jnp.int32), end)
+    index = jnp.arange(total, dtype=jnp.int32)
+    decay = ((end - index) / (end - start + 1)).astype(jnp.float32)
+    between = {
+        "linear": decay,
+        "exp": decay * jnp.expm1(decay) / (jnp.e - 1),
+        "ones": jnp.ones(total),
+        "zeros": jnp.zeros(total),
+    }[schedule]
+    return jnp.where(index < start, 1.0, jnp.where(index < end, between, 0.0))

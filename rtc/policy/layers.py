@@ -1,0 +1,104 @@
+"""Layers of the velocity network, written for activations of shape [h, b, c].
+
+With the action tokens in front, mixing over tokens and mixing over channels are both one
+plain matrix product: no transpose of the activations is ever needed.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from rtc.errors import ConfigError, did_you_mean
+from rtc.types import Array, Float
+
+EPSILON = 1e-6
+SHORTEST_PERIOD, LONGEST_PERIOD = 4e-3, 4.0
+
+# Name of a precision -> (type of the operands or None for as they are, precision of the product).
+# float32 means float32 on every device; a GPU's default would be tensorfloat32.
+PRECISIONS = {
+    "float32": (None, jax.lax.Precision.HIGHEST),
+    "tensorfloat32": (None, jax.lax.Precision.DEFAULT),
+    "bfloat16": (jnp.bfloat16, jax.lax.Precision.DEFAULT),
+}
+
+
+def check_precision(name: str) -> str:
+    """Returns `name`; raises ConfigError when it is no key of PRECISIONS."""
+    if name not in PRECISIONS:
+        raise ConfigError(f"precision: unknown value {name!r}{did_you_mean(name, PRECISIONS)}")
+    return name
+
+
+def contract(x: Array, x_axis: int, y: Array, y_axis: int, precision: str) -> Array:
+    """Contracts one axis of `x` with one of `y`; the result is float32 at every precision.
+
+    bfloat16 rounds operands and result, so that the backward products are bfloat16 too.
+    """
+    dtype, level = PRECISIONS[precision]
+    if dtype is not None:
+        x, y = x.astype(dtype), y.astype(dtype)
+    axes = (((x_axis % x.ndim,), (y_axis % y.ndim,)), ((), ()))
+    return jax.lax.dot_general(x, y, axes, precision=level).astype(jnp.float32)
+
+
+def dense(x: Float[Array, "... c"], layer: nnx.Linear, precision: str) -> Float[Array, "... d"]:
+    """x @ kernel + bias over the last axis."""
+    y = contract(x, -1, layer.kernel[...], 0, precision)
+    if layer.bias is None:
+        return y
+    return y + layer.bias[...].reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+def layer_norm(x: Float[Array, "h b c"]) -> Float[Array, "h b c"]:
+    """Zero mean and unit variance over the channels, with no learned scale or shift."""
+    centred = x - jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(variance + EPSILON)
+
+
+def embed_time(t: Float[Array, "..."], size: int) -> Float[Array, "... c"]:
+    """Sines, then cosines, of 2 pi t / period; the periods grow geometrically.
+
+    t: flow time, 0 noise to 1 action. size: number of entries, even.
+    """
+    fraction = jnp.linspace(0.0, 1.0, size // 2)
+    period = SHORTEST_PERIOD * (LONGEST_PERIOD / SHORTEST_PERIOD) ** fraction
+    angle = t[..., None] * (2 * jnp.pi / period).reshape((1,) * t.ndim + (-1,))
+    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+class MixerBlock(nnx.Module):
+    """One MLP-Mixer block with AdaLN conditioning: mix over tokens, then over channels."""
+
+    def __init__(
+        self, tokens: int, channels: int, token_hidden: int, channel_hidden: int, *, rngs: nnx.Rngs
+    ):
+        self.token_mix_in = nnx.Linear(tokens, token_hidden, use_bias=False, rngs=rngs)
+        self.token_mix_out = nnx.Linear(token_hidden, tokens, use_bias=False, rngs=rngs)
+        self.channel_mix_in = nnx.Linear(channels, channel_hidden, use_bias=False, rngs=rngs)
+        self.channel_mix_out = nnx.Linear(channel_hidden, channels, use_bias=False, rngs=rngs)
+        self.adaln_1 = zero_linear(channels, 3 * channels, rngs)
+        self.adaln_2 = zero_linear(channels, 3 * channels, rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "h b c"],
+        token_modulation: Float[Array, "#h #b d"],
+        channel_modulation: Float[Array, "#h #b d"],
+        precision: str,
+    ) -> Float[Array, "h b c"]:
+        """x: activations; *_modulation: scale, shift and gate side by side (d = 3 c)."""
+        scale, shift, gate = jnp.split(token_modulation, 3, axis=-1)
+        y = layer_norm(x) * (1 + scale) + shift
+        y = jax.nn.gelu(contract(self.token_mix_in.kernel[...], 0, y, 0, precision))
+        x = x + gate * contract(self.token_mix_out.kernel[...], 0, y, 0, precision)
+        scale, shift, gate = jnp.split(channel_modulation, 3, axis=-1)
+        y = layer_norm(x) * (1 + scale) + shift
+        y = jax.nn.gelu(dense(y, self.channel_mix_in, precision))
+        return x + gate * dense(y, self.channel_mix_out, precision)
+
+
+def zero_linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+    """A linear layer that starts at zero, so that the block it modulates starts as identity."""
+    return nnx.Linear(inputs, outputs, kernel_init=nnx.initializers.zeros_init(), rngs=rngs)
