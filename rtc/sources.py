@@ -13,12 +13,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 
-def imported_files(module: str) -> list[Path]:
+def imported_files(module: str, without: tuple[str, ...] = ()) -> list[Path]:
     """Files under `rtc/` that importing and using `module` reads, itself among them, sorted.
 
     module: a dotted name such as "rtc.ppo". Imports inside functions count.
+    without: modules to leave out, with what only they read.
     Raises FileNotFoundError if there is no such module.
     """
+    closed = {_file_of(name) for name in without}
     first = _file_of(module)
     if first is None:
         raise FileNotFoundError(f"no module {module} under {PACKAGE}")
@@ -26,18 +28,20 @@ def imported_files(module: str) -> list[Path]:
     queue = [first]
     while queue:
         path = queue.pop()
-        if path not in seen:
+        if path not in seen and path not in closed:
             seen.add(path)
             queue.extend(_imports(path))
     return sorted(seen)
 
 
 @functools.cache
-def code_digest(*modules: str) -> str:
-    """Sixteen hex digits over the code that `modules` read, comments and docstrings aside."""
-    files = sorted({path for module in modules for path in imported_files(module)})
+def code_digest(module: str, without: tuple[str, ...] = ()) -> str:
+    """Sixteen hex digits over the code that `module` reads, comments and docstrings aside.
+
+    without: as for `imported_files`.
+    """
     sha = hashlib.sha256()
-    for path in files:
+    for path in imported_files(module, without):
         sha.update(path.relative_to(PACKAGE).as_posix().encode())
         sha.update(_meaning(path).encode())
     return sha.hexdigest()[:16]

@@ -1,0 +1,36 @@
+# Levels -> experts -> data sets -> policies -> evaluations -> figures -> report.
+# What each key of the configuration means: workflow/schemas/config.schema.yaml
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+# Jobs need no container; a cluster that wants one can run every rule in the stock Python image
+# after `pip install -e .` in it (snakemake --sdm apptainer).
+container: "docker://python:3.11-slim"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/levels.smk"
+include: "workflow/rules/experts.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/policies.smk"
+include: "workflow/rules/evaluations.smk"
+include: "workflow/rules/traces.smk"
+include: "workflow/rules/figures.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        ALL_FIGURES,
+        ALL_VIDEOS,
+        ALL_TRACES,
+        "results/evaluations.csv",
+        "results/summary.md",
+        "results/datasets/README.md",

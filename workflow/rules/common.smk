@@ -1,0 +1,69 @@
+# What every stage shares: the checked configuration, the names of levels, and digests of code.
+import dataclasses
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from rtc.errors import RtcError
+from rtc.levels import level_names, level_sources
+from rtc.run_config import METHOD_OPTIONS, ImportedPolicy, load_run_config
+from rtc.sources import code_digest
+
+try:
+    RUN = load_run_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    # Safe file name of each level -> the name or path that the user gave.
+    LEVELS = level_names(RUN.levels)
+except RtcError as error:
+    raise WorkflowError(str(error)) from None
+
+GPU = 0 if RUN.device == "cpu" else 1
+
+
+wildcard_constraints:
+    level="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    policy="[A-Za-z0-9][A-Za-z0-9_-]*",
+    method="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    seed="[0-9]+",
+
+
+def stage_threads(stage):
+    return RUN.resources[stage].threads
+
+
+def stage_resources(stage, gpu=0):
+    limits = RUN.resources[stage]
+    return {"mem_mb": limits.mem_mb, "runtime": limits.runtime, "gpu": gpu}
+
+
+def section(value, *without):
+    """A section of the configuration as a plain dict, without keys that change no numbers."""
+    return {k: v for k, v in dataclasses.asdict(value).items() if k not in without}
+
+
+def seed_groups(seeds, per_job):
+    """Seeds that share a job; [None] when each has its own and `{seed}` stays a wildcard."""
+    if per_job == 1:
+        return [None]
+    return [range(s, min(s + per_job, seeds)) for s in range(0, seeds, per_job)]
+
+
+def seeds_of(group, wildcards):
+    return [int(wildcards.seed)] if group is None else list(group)
+
+
+def per_seed(pattern, group):
+    """The output pattern once per seed of a shared job, or with its wildcard kept."""
+    if group is None:
+        return [pattern]
+    return [pattern.replace("{seed}", str(seed)) for seed in group]
+
+
+def group_name(stage, group):
+    return stage if group is None else f"{stage}_{group[0]}"
+
+
+def method_code(method):
+    """Digest of the evaluation's code without the files of the other methods."""
+    others = set(METHOD_OPTIONS) - {method}
+    return code_digest("rtc.evaluate", without=tuple(f"rtc.methods.{name}" for name in others))

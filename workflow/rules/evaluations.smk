@@ -1,0 +1,60 @@
+# Policies x methods -> a row per (delay, horizon) and the single rollouts; then one table.
+EVALUATION = "results/evaluations/{level}/{policy}/seed_{seed}/{method}"
+EVALUATIONS = [
+    EVALUATION.format(level=level, policy=method.policy, seed=seed, method=label)
+    for level in LEVELS
+    for label, method in RUN.methods.items()
+    for seed in range(RUN.policies[method.policy].seeds)
+]
+
+
+rule evaluation:
+    input:
+        level="results/levels/{level}.npz",
+        policy=f"{POLICY}/policy.json",
+        checkpoints=f"{POLICY}/checkpoints",
+    output:
+        cells=f"{EVALUATION}.csv",
+        rollouts=f"{EVALUATION}.parquet",
+        timing=f"{EVALUATION}.timing.csv",
+    params:
+        method=lambda wildcards: section(RUN.methods[wildcards.method]),
+        cells=[dataclasses.asdict(cell) for cell in RUN.cells],
+        config=section(RUN.evaluation, "cells"),
+        env=section(RUN.env),
+        seed=RUN.seed,
+        code=lambda wildcards: method_code(RUN.methods[wildcards.method].method),
+    log:
+        f"results/logs/evaluations/{{level}}/{{policy}}/seed_{{seed}}/{{method}}.log",
+    benchmark:
+        f"results/benchmarks/evaluations/{{level}}/{{policy}}/seed_{{seed}}/{{method}}.tsv"
+    threads: stage_threads("evaluations")
+    resources:
+        **stage_resources("evaluations", GPU),
+    script:
+        "../scripts/evaluation.py"
+
+
+rule evaluations:
+    input:
+        cells=[f"{path}.csv" for path in EVALUATIONS],
+        timing=[f"{path}.timing.csv" for path in EVALUATIONS],
+    output:
+        cells=report(
+            "results/evaluations.csv",
+            caption="../report/evaluations.rst",
+            category="Tables",
+            labels={"table": "all cells"},
+        ),
+        timing="results/timing.csv",
+    params:
+        code=code_digest("rtc.evaluate.join"),
+    log:
+        "results/logs/evaluations/join.log",
+    benchmark:
+        "results/benchmarks/evaluations/join.tsv"
+    threads: 1
+    resources:
+        **stage_resources("figures"),
+    script:
+        "../scripts/evaluations.py"

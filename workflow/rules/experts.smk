@@ -1,0 +1,64 @@
+# Levels -> RPO experts, one target per level and seed: results/experts/{level}/seed_{seed}
+EXPERT = "results/experts/{level}/seed_{seed}"
+
+
+for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
+
+    rule:
+        name:
+            group_name("expert", group)
+        input:
+            level="results/levels/{level}.npz",
+        output:
+            summary=per_seed(f"{EXPERT}/expert.json", group),
+            progress=per_seed(f"{EXPERT}/progress.csv", group),
+            checkpoints=directory(per_seed(f"{EXPERT}/checkpoints", group)),
+        params:
+            config=section(RUN.experts, "seeds", "seeds_per_job", "video"),
+            env=section(RUN.env),
+            seed=RUN.seed,
+            seeds=lambda wildcards, group=group: seeds_of(group, wildcards),
+            code=code_digest("rtc.ppo"),
+        log:
+            "results/logs/experts/{level}/" + ("seed_{seed}" if group is None else f"seeds_{group[0]}") + ".log",
+        benchmark:
+            "results/benchmarks/experts/{level}/" + ("seed_{seed}" if group is None else f"seeds_{group[0]}") + ".tsv"
+        threads: stage_threads("experts")
+        resources:
+            **stage_resources("experts", GPU),
+        script:
+            "../scripts/expert.py"
+
+
+rule expert_video:
+    input:
+        level="results/levels/{level}.npz",
+        summary=f"{EXPERT}/expert.json",
+        checkpoints=f"{EXPERT}/checkpoints",
+    output:
+        report(
+            f"{EXPERT}/rollout.mp4",
+            caption="../report/expert_video.rst",
+            category="Videos",
+            subcategory="{level}",
+            labels={"level": "{level}", "kind": "expert, seed {seed}"},
+        ),
+    params:
+        env=section(RUN.env),
+        seed=RUN.seed,
+        code=code_digest("rtc.ppo.video"),
+    log:
+        f"results/logs/experts/{{level}}/seed_{{seed}}_video.log",
+    benchmark:
+        f"results/benchmarks/experts/{{level}}/seed_{{seed}}_video.tsv"
+    threads: 1
+    resources:
+        **stage_resources("figures"),
+    script:
+        "../scripts/expert_video.py"
+
+
+def experts_of(pattern):
+    return lambda wildcards: expand(
+        f"{EXPERT}/{pattern}", level=wildcards.level, seed=range(RUN.experts.seeds)
+    )

@@ -1,0 +1,26 @@
+# Level files -> plain arrays and a picture. Only this stage and the drawing import kinetix.
+
+
+rule level:
+    input:
+        lambda wildcards: level_sources(LEVELS[wildcards.level]),
+    output:
+        arrays="results/levels/{level}.npz",
+        picture=report(
+            "results/levels/{level}.png",
+            caption="../report/level.rst",
+            category="Levels",
+            labels={"level": "{level}"},
+        ),
+    params:
+        source=lambda wildcards: LEVELS[wildcards.level],
+        code=code_digest("rtc.levels.export"),
+    log:
+        "results/logs/levels/{level}.log",
+    benchmark:
+        "results/benchmarks/levels/{level}.tsv"
+    threads: stage_threads("levels")
+    resources:
+        **stage_resources("levels"),
+    script:
+        "../scripts/level.py"

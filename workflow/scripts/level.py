@@ -1,0 +1,12 @@
+"""One level: its arrays for every later stage, and a picture."""
+
+from rtc.job import job
+
+with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
+    from rtc.levels.export import export_level
+
+    export_level(
+        snakemake.params.source,
+        snakemake.output.arrays,
+        snakemake.output.picture,
+    )
