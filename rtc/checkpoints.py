@@ -157,7 +157,7 @@ def _fit(path: Path, names: Names, found: np.ndarray, like: Any) -> Any:
     if not agree:
         raise ArtifactError(
             f"{path}: the checkpoint is of another network size: {'/'.join(names)} is "
-            f"{found.dtype}{list(found_shape)}, expected {dtype}{list(np.shape(like))}; "
+            f"{found.dtype}{list(found_shape)}, expected {dtype}{list(getattr(like, 'shape', ()))}; "
             f"change the config back, or run: {mend_command(path)}"
         )
     return keys if is_key else found

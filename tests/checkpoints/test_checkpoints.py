@@ -23,7 +23,7 @@ class Moments(NamedTuple):
 def tree():
     return {
         "params": {"kernel": jnp.arange(12.0).reshape(3, 4), "half": jnp.ones(3, jnp.bfloat16)},
-        "moments": Moments(mu=jnp.ones(2), nu=(np.int32(4), [np.float64(0.1)])),
+        "moments": Moments(mu=jnp.ones(2), nu=(np.int32(4), [np.float32(0.1)])),
         "nothing": None,
         "key": jax.random.key(3),
         "keys": jax.random.split(jax.random.key(1), 3),
