@@ -6,8 +6,10 @@ from functools import cache
 from pathlib import Path
 
 from rtc.errors import LevelError, did_you_mean
+from rtc.levels.check import check_level
 from rtc.levels.kinetix_json import read_kinetix_json
 from rtc.levels.level import Level
+from rtc.levels.yaml_level import read_level_yaml
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 PACKAGED_NAME = re.compile(r"([sml])[/-]([A-Za-z0-9_]{1,100})")
@@ -25,16 +27,25 @@ def load_level(name: str | Path) -> Level:
       - the path of a YAML or Kinetix JSON file of one's own (`my/slope.yaml`).
     Raises LevelError naming the file, the key and what was expected.
     """
+    return _read(level_file(name), safe_name(name))
+
+
+def level_file(name: str | Path) -> Path:
+    """The file a level's name stands for, found as `load_level` does. Raises LevelError."""
     text = str(name)
     if text.endswith(SUFFIXES):
-        return _read(Path(text), safe_name(text))
+        if not Path(text).is_file():
+            raise LevelError(
+                f"{text}: no such level file{did_you_mean(Path(text).stem, available_levels())}"
+            )
+        return Path(text)
     packaged = PACKAGED_NAME.fullmatch(text)
     if packaged and (path := packaged_levels().get(f"{packaged[1]}/{packaged[2]}")):
-        return _read(path, safe_name(text))
+        return path
     if PLAIN_NAME.fullmatch(text):
         for folder in level_folders():
             if (folder / f"{text}.yaml").is_file():
-                return _read(folder / f"{text}.yaml", text)
+                return folder / f"{text}.yaml"
     raise LevelError(f"level {text[:100]!r}: unknown{did_you_mean(text, available_levels())}")
 
 
@@ -79,6 +90,4 @@ def packaged_levels() -> dict[str, Path]:
 
 
 def _read(path: Path, name: str) -> Level:
-    if not path.is_file():
-        raise LevelError(f"{path}: no such level file{did_you_mean(path.stem, available_levels())}")
     return read_kinetix_json(path, name)

@@ -5,15 +5,19 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from rtc.errors import RtcError
-from rtc.levels import level_names, level_sources
+from rtc.errors import ConfigError, RtcError
+from rtc.levels import level_file, safe_name
 from rtc.run_config import METHOD_OPTIONS, ImportedPolicy, load_run_config
 from rtc.sources import code_digest
 
 try:
     RUN = load_run_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
     # Safe file name of each level -> the name or path that the user gave.
-    LEVELS = level_names(RUN.levels)
+    LEVELS = {safe_name(level): level for level in RUN.levels}
+    if len(LEVELS) < len(RUN.levels):
+        twins = sorted(n for n in LEVELS if sum(safe_name(x) == n for x in RUN.levels) > 1)
+        raise ConfigError(f"levels: two entries share the file name {twins[0]!r}; rename a file")
+    LEVEL_FILES = {name: level_file(level) for name, level in LEVELS.items()}
 except RtcError as error:
     raise WorkflowError(str(error)) from None
 

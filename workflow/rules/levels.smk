@@ -3,7 +3,7 @@
 
 rule level:
     input:
-        lambda wildcards: level_sources(LEVELS[wildcards.level]),
+        lambda wildcards: LEVEL_FILES[wildcards.level],
     output:
         arrays="results/levels/{level}.npz",
         picture=report(
