@@ -155,9 +155,10 @@ def _fit(path: Path, names: Names, found: np.ndarray, like: Any) -> Any:
         agree = found.shape == tuple(expected.shape) and found.dtype == expected.dtype
         dtype = expected.dtype
     if not agree:
+        shape = list(getattr(like, "shape", ()))
         raise ArtifactError(
             f"{path}: the checkpoint is of another network size: {'/'.join(names)} is "
-            f"{found.dtype}{list(found_shape)}, expected {dtype}{list(getattr(like, 'shape', ()))}; "
+            f"{found.dtype}{list(found_shape)}, expected {dtype}{shape}; "
             f"change the config back, or run: {mend_command(path)}"
         )
     return keys if is_key else found
