@@ -15,6 +15,8 @@ LIMIT = 1e6  # no length, mass, power or coefficient of a scene of 5 m comes nea
 
 def show(value: Any) -> str:
     """A value as it may stand in an error of one line: short, without line breaks."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a whole number of many digits"
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rtc.errors import LevelError, did_you_mean
 from rtc.levels.check import check_level
+from rtc.levels.fields import show
 from rtc.levels.kinetix_json import read_kinetix_json
 from rtc.levels.level import Level
 from rtc.levels.yaml_level import read_level_yaml
@@ -34,9 +35,10 @@ def level_file(name: str | Path) -> Path:
     """The file a level's name stands for, found as `load_level` does. Raises LevelError."""
     text = str(name)
     if text.endswith(SUFFIXES):
-        if not Path(text).is_file():
+        if not _exists(Path(text)):
+            stem = Path(text).stem[:100]
             raise LevelError(
-                f"{text}: no such level file{did_you_mean(Path(text).stem, available_levels())}"
+                f"{show(text)}: no such level file{did_you_mean(stem, available_levels())}"
             )
         return Path(text)
     packaged = PACKAGED_NAME.fullmatch(text)
@@ -46,7 +48,7 @@ def level_file(name: str | Path) -> Path:
         for folder in level_folders():
             if (folder / f"{text}.yaml").is_file():
                 return folder / f"{text}.yaml"
-    raise LevelError(f"level {text[:100]!r}: unknown{did_you_mean(text, available_levels())}")
+    raise LevelError(f"level {show(text)}: unknown{did_you_mean(text[:100], available_levels())}")
 
 
 def available_levels() -> list[str]:
@@ -67,7 +69,7 @@ def safe_name(name: str | Path) -> str:
         text = text.replace("/", "-")
     if not PLAIN_NAME.fullmatch(text):
         raise LevelError(
-            f"level {str(name)[:100]!r}: expected a name of letters, digits, '_', '-' and '.', "
+            f"level {show(str(name))}: expected a name of letters, digits, '_', '-' and '.', "
             f"a packaged level such as l/mjc_hopper, or a path to a .yaml or .json file"
         )
     return text
@@ -90,4 +92,23 @@ def packaged_levels() -> dict[str, Path]:
 
 
 def _read(path: Path, name: str) -> Level:
-    return read_kinetix_json(path, name)
+    if path.suffix == ".json":
+        level = read_kinetix_json(path, name)
+    else:
+        level = read_level_yaml(path, name, _load_packaged)
+    check_level(level, f"{path}")
+    return level
+
+
+def _load_packaged(name: str) -> Level:
+    packaged = packaged_levels()
+    if name not in packaged:
+        raise LevelError(f"unknown packaged level {name[:100]!r}{did_you_mean(name, packaged)}")
+    return read_kinetix_json(packaged[name], name)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the file system
+        return False
