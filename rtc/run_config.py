@@ -285,3 +285,30 @@ def _check_methods(run: RunConfig) -> None:
                 f"{where}.policy: {method.policy!r} was not trained for a pinned prefix; "
                 f"name a policy with simulated_delay"
             )
+
+
+def load_files(paths: list[Path], schema: str | Path) -> RunConfig:
+    """Lays configuration files over one another, as Snakemake does, and checks the result.
+
+    paths: the complete file first, then those that hold only what differs.
+    Raises ConfigError naming the file or the key.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = str(error).replace("\n", " ")
+            raise ConfigError(f"{path}: not a readable YAML file ({reason})") from error
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"{path}: expected a mapping of sections")
+        _lay_over(merged, content)
+    return load_run_config(merged, schema)
+
+
+def _lay_over(base: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _lay_over(base[key], value)
+        else:
+            base[key] = value
