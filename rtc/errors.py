@@ -32,3 +32,10 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
         return f"; did you mean {near[0]!r}?"
     shown = ", ".join(options[:12]) + (", ..." if len(options) > 12 else "")
     return f"; valid: {shown}" if options else ""
+
+
+def check_choice(name: str, value: object, options: Iterable[str]) -> None:
+    """Raises ConfigError, naming the nearest option, unless `value` is one of `options`."""
+    if value not in options:
+        hint = did_you_mean(str(value), options)
+        raise ConfigError(f"{name}: unknown value {value!r}{hint}")

@@ -15,6 +15,7 @@ from rtc.flow.sampling import (
     initial_noise,
     integrate,
     sample,
+    sample_from,
     track,
 )
 from rtc.flow.weights import SCHEDULES, get_prefix_weights
@@ -38,5 +39,6 @@ __all__ = [
     "initial_noise",
     "integrate",
     "sample",
+    "sample_from",
     "track",
 ]

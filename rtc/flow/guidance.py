@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rtc.errors import ConfigError, did_you_mean
 from rtc.flow.sampling import Estimate, FlowStep, flow_steps, integrate
 from rtc.policy import VelocityNetwork
 from rtc.types import Array, Float

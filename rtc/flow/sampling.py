@@ -113,9 +113,20 @@ def sample(
     return_tracking: bool = False,
 ) -> Any:
     """A chunk from the policy alone, [b, h, a] (and tracked steps if asked for)."""
-    projection = policy.project_observation(obs)
+    projection, steps = policy.project_observation(obs), flow_steps(policy, num_steps)
+    return sample_from(policy, projection, noise, steps, return_tracking)
+
+
+def sample_from(
+    policy: VelocityNetwork,
+    projection: Float[Array, "b c"],
+    noise: Float[Array, "b h a"],
+    steps: FlowStep,
+    return_tracking: bool = False,
+) -> Any:
+    """`sample` from what the policy made of the observations and of the flow times."""
 
     def estimate(x_t: Array, step: FlowStep) -> Estimate:
         return Estimate(policy.velocity_from(projection, x_t, step.modulations))
 
-    return integrate(estimate, noise, flow_steps(policy, num_steps), return_tracking)
+    return integrate(estimate, noise, steps, return_tracking)

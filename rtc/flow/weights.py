@@ -2,7 +2,6 @@
 
 import jax.numpy as jnp
 
-from rtc.errors import ConfigError, did_you_mean
 from rtc.types import Array, Float, Int
 
 SCHEDULES = ("exp", "linear", "ones", "zeros")

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rtc.errors import ConfigError, did_you_mean
 from rtc.types import Array, Float
 
 EPSILON = 1e-6
@@ -21,13 +20,6 @@ PRECISIONS = {
     "tensorfloat32": (None, jax.lax.Precision.DEFAULT),
     "bfloat16": (jnp.bfloat16, jax.lax.Precision.DEFAULT),
 }
-
-
-def check_precision(name: str) -> str:
-    """Returns `name`; raises ConfigError when it is no key of PRECISIONS."""
-    if name not in PRECISIONS:
-        raise ConfigError(f"precision: unknown value {name!r}{did_you_mean(name, PRECISIONS)}")
-    return name
 
 
 def contract(x: Array, x_axis: int, y: Array, y_axis: int, precision: str) -> Array:

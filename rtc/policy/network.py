@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rtc.errors import ConfigError
+from rtc.errors import ConfigError, check_choice
 from rtc.policy.layers import (
+    PRECISIONS,
     MixerBlock,
-    check_precision,
     contract,
     dense,
     embed_time,
@@ -37,7 +37,7 @@ class ModelConfig:
     precision: str = "float32"
 
     def __post_init__(self):
-        check_precision(self.precision)
+        check_choice("precision", self.precision, PRECISIONS)
         if self.channel_dim % 2:
             raise ConfigError(
                 f"channel_dim: expected an even number (sines and cosines), got {self.channel_dim}"

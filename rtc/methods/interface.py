@@ -1,0 +1,72 @@
+"""What a chunking method sees, and what it must offer."""
+
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from rtc.flow import FlowPolicy
+from rtc.types import Array, Key, PyTree
+
+
+class Context(NamedTuple):
+    """All that a method may see when a chunk is to be made.
+
+    obs: [b, o] observation of now. previous: [b, h, a] chunk in execution, shifted so that
+    index 0 is the action of now, zero padded. delay: [] int32, steps of `previous` that will be
+    executed before the new chunk is ready (an estimate, where the delay is random). horizon: []
+    int32, steps from now to the next inference. Both are traced: no Python branch on them.
+    key: for randomness of the method's own. noise: [k, b, h, a] standard normal, k =
+    `method.samples`; row 0 is the same for every method, so that methods can be compared
+    pairwise: take the noise of the flow from here.
+    """
+
+    obs: Array
+    previous: Array
+    delay: Array
+    horizon: Array
+    key: Key
+    noise: Array
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A frozen dataclass whose fields are the method's hyper-parameters.
+
+    samples: rows of noise that one chunk takes (a class attribute, or a hyper-parameter).
+    keeps_prefix: promises chunk[:, :delay] == previous[:, :delay], exactly.
+    weak_epoch: epoch of the checkpoint that becomes `weak_policy`; optional, None for no such.
+    """
+
+    keeps_prefix: ClassVar[bool]
+
+    @property
+    def samples(self) -> int:
+        """Rows of noise, at least 1."""
+        ...
+
+    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
+        """State at the start of an episode; `()` if none outlives a call. Every leaf has the
+        batch as its first axis."""
+        ...
+
+    def network_evaluations(self, flow_steps: int) -> int:
+        """Passes through a network for one chunk; a backward pass counts as one more."""
+        ...
+
+    def __call__(
+        self,
+        policy: FlowPolicy,
+        weak_policy: FlowPolicy | None,
+        context: Context,
+        carry: PyTree,
+        flow_steps: int,
+        return_tracking: bool = False,
+    ) -> Any:
+        """`(chunk [b, h, a], carry)`, or `(chunk, carry, tracked_steps)` with tracking."""
+        ...
+
+
+def with_carry(result: Any, carry: PyTree, return_tracking: bool) -> Any:
+    """What a method returns, from what a sampler returned: the carry comes second."""
+    if not return_tracking:
+        return result, carry
+    chunk, tracked = result
+    return chunk, carry, tracked

@@ -1,0 +1,64 @@
+"""Real-time chunking: the new chunk is guided to continue the previous one.
+
+Source: arXiv 2506.07339, algorithm 1. `schedule: zeros` is hard masking; `jacobian: identity`
+is LeRobot's variant, which takes the velocity as constant in the guidance.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rtc.errors import ConfigError, check_choice
+from rtc.flow import JACOBIANS, SCHEDULES, FlowPolicy
+from rtc.methods.interface import Context, with_carry
+from rtc.types import PyTree
+
+
+@dataclass(frozen=True)
+class Realtime:
+    """schedule: of the prefix weights, "exp", "linear", "ones" or "zeros". beta: greatest
+    guidance weight. jacobian: "full" or "identity"."""
+
+    schedule: str
+    beta: float
+    jacobian: str = "full"
+    samples: ClassVar[int] = 1
+    keeps_prefix: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("jacobian", self.jacobian, JACOBIANS)
+        if not self.beta >= 0:
+            raise ConfigError(f"beta: expected a number of at least 0, got {self.beta}")
+
+    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
+        """No state: the previous chunk comes with the context."""
+        return ()
+
+    def network_evaluations(self, flow_steps: int) -> int:
+        """One forward pass a step, and one backward pass for the full Jacobian."""
+        return flow_steps * (2 if self.jacobian == "full" else 1)
+
+    def __call__(
+        self,
+        policy: FlowPolicy,
+        weak_policy: FlowPolicy | None,
+        context: Context,
+        carry: PyTree,
+        flow_steps: int,
+        return_tracking: bool = False,
+    ) -> Any:
+        """See `rtc.methods.Method`."""
+        result = policy.realtime_action(
+            None,
+            context.obs,
+            flow_steps,
+            context.previous,
+            context.delay,
+            policy.action_chunk_size - context.horizon,
+            self.schedule,
+            self.beta,
+            noise=context.noise[0],
+            jacobian=self.jacobian,
+            return_tracking=return_tracking,
+        )
+        return with_carry(result, carry, return_tracking)

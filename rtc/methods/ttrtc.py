@@ -1,0 +1,69 @@
+"""Training-time real-time chunking: the policy itself has learned to continue a given prefix.
+
+The first `delay` actions are pinned to the previous chunk and told to the network as clean
+(flow time 1); the rest flows from noise. Needs a policy trained with `simulated_delay`; no
+backward pass. Source: arXiv 2512.05964.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from rtc.flow import Estimate, FlowPolicy, FlowStep, flow_steps, integrate
+from rtc.methods.interface import Context, with_carry
+from rtc.types import Array, PyTree
+
+
+@dataclass(frozen=True)
+class TrainingTimeRealtime:
+    """No hyper-parameters: all is in the training of the policy."""
+
+    samples: ClassVar[int] = 1
+    keeps_prefix: ClassVar[bool] = True
+
+    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
+        """No state: the previous chunk comes with the context."""
+        return ()
+
+    def network_evaluations(self, flow_steps: int) -> int:
+        """One forward pass a step."""
+        return flow_steps
+
+    def __call__(
+        self,
+        policy: FlowPolicy,
+        weak_policy: FlowPolicy | None,
+        context: Context,
+        carry: PyTree,
+        flow_steps: int,
+        return_tracking: bool = False,
+    ) -> Any:
+        """See `rtc.methods.Method`. `tracked_steps`: `correction` cancels the velocity of the
+        prefix, and `noise` holds the previous chunk there."""
+        pinned = (jnp.arange(policy.action_chunk_size) < context.delay)[None, :, None]
+        projection = policy.project_observation(context.obs)
+
+        def estimate(x_t: Array, step: FlowStep) -> Estimate:
+            velocity = policy.velocity_from(projection, x_t, step.modulations)
+            return Estimate(velocity, jnp.where(pinned, -velocity, 0.0))
+
+        start = jnp.where(pinned, context.previous, context.noise[0])
+        steps = pinned_steps(policy, flow_steps, pinned[0, :, :1])
+        result = integrate(estimate, start, steps, return_tracking)
+        return with_carry(result, carry, return_tracking)
+
+
+def pinned_steps(policy: FlowPolicy, num_steps: int, pinned: Array) -> FlowStep:
+    """Steps in which the tokens `pinned` [h, 1] are at time 1 throughout.
+
+    The network's modulations are computed for each time once, then chosen for each token.
+    """
+    steps = flow_steps(policy, num_steps)
+    clean = policy.modulations(jnp.ones((1, 1, 1)))
+
+    def choose(at_one: Array, at_time: Array) -> Array:
+        return jnp.where(pinned[None, :, :, None], at_one, at_time)
+
+    return steps._replace(modulations=jax.tree.map(choose, clean, steps.modulations))
