@@ -87,7 +87,11 @@ class Trial:
         batch_size = context.obs.shape[0]
         if carry is None:
             carry = self.method.init(batch_size, CHUNK, ACTIONS)
-        return self._call(self._states, context, carry, tracking)
+        try:
+            return self._call(self._states, context, carry, tracking)
+        except jax.errors.JAXTypeError as error:
+            first = str(error).splitlines()[0]
+            raise ContractError(f"{self.name}: an input was not traceable: {first}") from error
 
     def episode(self, context: Context, calls: int = 3) -> list[Any]:
         """The chunks of consecutive inferences at the context's delay and horizon."""
@@ -172,10 +176,7 @@ def check_traced_cells(trial: Trial) -> None:
     trial.run(context)
     before = trial.traces
     for cell in CELLS:
-        try:
-            chunk, _ = trial.run(at_cell(context, cell))
-        except jax.errors.JAXTypeError as error:
-            raise ContractError(f"{trial.name}: delay or horizon not traceable: {error}") from error
+        chunk, _ = trial.run(at_cell(context, cell))
         trial.require(bool(jnp.all(jnp.isfinite(chunk))), f"not finite at (d, s) = {cell}")
     count = trial.traces - before
     trial.require(count == 0, f"compiled {count} more times over the cells")

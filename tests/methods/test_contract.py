@@ -83,13 +83,9 @@ class Broken:
         ("prefix", "prefix"),
         ("tracking", "tracking"),
         ("steps", "steps miss x_1"),
+        ("traced", "not traceable"),
     ],
 )
 def test_the_contract_finds_faults(fault, message):
     with pytest.raises(ContractError, match=message):
         check_method(Broken(fault))
-
-
-def test_the_contract_finds_python_branches_on_the_delay():
-    with pytest.raises(ContractError, match="not traceable"):
-        CHECKS["traced cells"](Trial(Broken("traced")))
