@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rtc",
         description="Real-Time Chunking on Kinetix: from levels to the paper's figures.",
-        epilog="Most of the work is done by Snakemake: `rtc run --cores 2`, or `snakemake --cores 2`.",
+        epilog="Snakemake does the work: `rtc run --cores 2`, or `snakemake --cores 2`.",
     )
     parser.add_argument("--version", action="version", version=f"rtc-pipeline {rtc.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -17,13 +17,20 @@ def environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-    for package in PACKAGES:
-        try:
-            facts[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            facts[package] = "not installed"
-    facts["commit"] = commit()
-    return facts
+    return facts | {package: _version(package) for package in PACKAGES} | {"commit": commit()}
+
+
+def versions() -> str:
+    """One line: "python 3.11.7, jax 0.9.0, ..."."""
+    packages = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
+    return f"python {platform.python_version()}, {packages}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def device() -> str:

@@ -46,9 +46,9 @@ rule evaluations:
             category="Tables",
             labels={"table": "all cells"},
         ),
-        timing="results/timing.csv",
+        timing="results/timings.csv",
     params:
-        code=code_digest("rtc.evaluate.join"),
+        code=code_digest("rtc.tables"),
     log:
         "results/logs/evaluations/join.log",
     benchmark:

@@ -10,9 +10,8 @@ with job(
     device=snakemake.config["device"],
     jobs_per_gpu=snakemake.config["jobs_per_gpu"],
 ):
-    from rtc.datasets import collect_dataset
-
     from rtc.config import DatasetConfig, EnvConfig, build
+    from rtc.datasets import collect_dataset
     from rtc.levels import Level
 
     collect_dataset(

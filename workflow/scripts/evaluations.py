@@ -5,7 +5,7 @@ from pathlib import Path
 from rtc.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.evaluate.join import join_evaluations
+    from rtc.tables import join_evaluations, join_timings
 
     join_evaluations(map(Path, snakemake.input.cells), Path(snakemake.output.cells))
-    join_evaluations(map(Path, snakemake.input.timing), Path(snakemake.output.timing))
+    join_timings(map(Path, snakemake.input.timing), Path(snakemake.output.timing))

@@ -10,10 +10,9 @@ with job(
     device=snakemake.config["device"],
     jobs_per_gpu=snakemake.config["jobs_per_gpu"],
 ):
-    from rtc.ppo import train_experts
-
     from rtc.config import EnvConfig, ExpertConfig, build
     from rtc.levels import Level
+    from rtc.ppo import train_experts
     from rtc.tracking import EXPERT_PROJECT, wandb_sinks
 
     params = snakemake.params

@@ -5,10 +5,9 @@ from pathlib import Path
 from rtc.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.ppo.video import write_expert_video
-
     from rtc.config import EnvConfig, build
     from rtc.levels import Level
+    from rtc.ppo.video import write_expert_video
 
     write_expert_video(
         Level.load(snakemake.input.level),

@@ -6,7 +6,6 @@ from rtc.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
     from rtc.exchange import import_policy
-
     from rtc.levels import Level
 
     import_policy(

@@ -10,10 +10,9 @@ with job(
     device=snakemake.config["device"],
     jobs_per_gpu=snakemake.config["jobs_per_gpu"],
 ):
-    from rtc.training import train_policies
-
     from rtc.config import PolicyConfig, build
     from rtc.tracking import POLICY_PROJECT, wandb_sinks
+    from rtc.training import train_policies
 
     params = snakemake.params
     shared = {"seeds": len(params.seeds), "seeds_per_job": len(params.seeds)}
