@@ -3,7 +3,7 @@
 from rtc.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.levels.export import export_level
+    from rtc.render import export_level
 
     export_level(
         snakemake.params.source,
