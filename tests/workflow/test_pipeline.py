@@ -1,0 +1,160 @@
+"""The whole pipeline at toy size: what it writes, what it re-runs, what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from .conftest import ROOT
+
+METHODS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["methods"]
+
+
+def edit(path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_every_stage_writes_its_files(finished):
+    results = finished.folder / "results"
+    level = "cartpole_thrust"
+    for name in (
+        f"levels/{level}.npz",
+        f"levels/{level}.png",
+        f"experts/{level}/seed_0/expert.json",
+        f"experts/{level}/seed_1/progress.csv",
+        f"experts/{level}/seed_1/rollout.mp4",
+        f"datasets/{level}.parquet",
+        "datasets/README.md",
+        f"policies/{level}/flow/seed_0/policy.json",
+        f"policies/{level}/flow/seed_0/checkpoints/1",
+        f"evaluations/{level}/flow/seed_0/naive.csv",
+        f"evaluations/{level}/flow/seed_0/naive.parquet",
+        "evaluations.csv",
+        "summary.md",
+        "report.html",
+    ):
+        assert (results / name).exists(), name
+
+
+def test_evaluations_hold_every_method_and_cell(finished):
+    table = pd.read_csv(finished.folder / "results/evaluations.csv")
+    assert set(table["method"]) == set(METHODS)
+    assert len(table) == 2 * len(METHODS)
+    assert (table["rollouts"] == 8).all()
+    assert table["solve_rate"].between(table["solve_rate_low"], table["solve_rate_high"]).all()
+
+
+def test_the_data_set_says_what_it_holds(finished):
+    table = pq.read_table(finished.folder / "results/datasets/cartpole_thrust.parquet")
+    assert table.num_rows == 2048
+    assert {"environment", "step", "episode", "expert", "observation", "action", "done"} <= set(
+        table.column_names
+    )
+    said = json.loads(next(v for k, v in table.schema.metadata.items() if k.startswith(b"rtc")))
+    assert said["level"] == "cartpole_thrust"
+
+
+def test_the_report_is_one_offline_file(finished):
+    report = (finished.folder / "results/report.html").read_text()
+    assert "Real-Time Chunking on Kinetix" in report
+    assert 'src="http' not in report
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+def test_a_touched_file_re_runs_nothing(finished):
+    (finished.folder / "rtc/methods/naive.py").touch()
+    assert finished.planned() == {}
+
+
+def test_changed_settings_of_a_method_re_run_that_method_alone(finished):
+    jobs = finished.planned("--config", "methods={realtime: {beta: 3.0}}")
+    assert jobs["evaluation"] == 1
+    assert not [name for name in jobs if name.startswith(("expert", "dataset", "policy", "level"))]
+
+
+def test_changed_code_re_runs_the_stages_that_import_it(finished):
+    path = finished.folder / "rtc/methods/te.py"
+    before = path.read_text()
+    try:
+        path.write_text(before + "\nUNUSED = 1\n")
+        jobs = finished.planned()
+        assert jobs["evaluation"] == sum(m["method"] == "te" for m in METHODS.values())
+        assert not [name for name in jobs if name.startswith(("expert", "dataset", "policy"))]
+        path.write_text("# a remark\n" + before)
+        assert finished.planned() == {}
+    finally:
+        path.write_text(before)
+
+
+def test_changed_physics_re_runs_the_experts(finished):
+    path = finished.folder / "rtc/env/base.py"
+    before = path.read_text()
+    try:
+        path.write_text(before + "\nUNUSED = 1\n")
+        jobs = finished.planned()
+        assert jobs["expert"] == 2
+        assert "level" not in jobs
+    finally:
+        path.write_text(before)
+
+
+def test_each_level_and_seed_is_its_own_target(workspace):
+    jobs = workspace.planned("results/experts/h17_unicycle/seed_0/expert.json")
+    assert jobs == {"expert": 1, "level": 1}
+
+
+def test_seeds_can_share_a_job(workspace):
+    jobs = workspace.planned(
+        "results/experts/h17_unicycle/seed_1/expert.json", "--config", "experts={seeds_per_job: 2}"
+    )
+    assert jobs == {"expert_0": 1, "level": 1}
+
+
+def test_the_paper_s_scale_lists_all_levels(workspace):
+    result = workspace.run(
+        "snakemake", "--cores", "4", "-n", "--quiet", "--configfile", "config/paper.yaml"
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    jobs = workspace_jobs(result)
+    assert jobs["level"] == 12
+    assert jobs["dataset"] == 12
+    assert jobs["evaluation"] == 12 * len(METHODS)
+
+
+def workspace_jobs(result: subprocess.CompletedProcess) -> dict[str, int]:
+    lines = [line.split() for line in (result.stdout + result.stderr).splitlines()]
+    return {parts[0]: int(parts[1]) for parts in lines if len(parts) == 2 and parts[1].isdigit()}
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ("levels=[h17_unicycl]", ["h17_unicycl", "h17_unicycle"]),
+        ("devise=cpu", ["devise: unknown key", "device"]),
+        ("experts={gama: 1}", ["experts.gama: unknown key", "gamma"]),
+        ("levels=[../../etc/passwd]", ["../../etc/passwd"]),
+    ],
+)
+def test_bad_configuration_stops_at_parse_with_one_line(workspace, config, parts):
+    result = workspace.snakemake("--cores", "1", "-n", "--config", config)
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    for part in parts:
+        assert part in result.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+def test_the_workflow_passes_its_linter():
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
