@@ -13,11 +13,14 @@ velocity network estimates action - noise.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jaxtyping
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "LogSink", "PRNGKeyArray", "PyTree"]
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Keys", "LogSink", "PRNGKeyArray", "PyTree"]
 
 Key = PRNGKeyArray
+# One typed key for each row of a batch.
+Keys = jaxtyping.Key[Array, "b"]
 PyTree = Any
 # A sink takes one flat record of numbers (a row of progress.csv); trackers are sinks too.
 LogSink = Callable[[Mapping[str, Any]], None]

@@ -57,7 +57,7 @@ def example_context(method: Method, seed: int = 0) -> Context:
         previous=jax.random.normal(previous_key, shape),
         delay=jnp.int32(0),
         horizon=jnp.int32(1),
-        key=key,
+        key=jax.random.split(key, BATCH),
         noise=jax.random.normal(noise_key, (method.samples, *shape)),
     )
 
@@ -156,10 +156,16 @@ def check_batch_independence(trial: Trial) -> None:
     context = at_cell(example_context(trial.method), (2, 3))
     order = jnp.array([2, 0, 1])
     turned = context._replace(
-        obs=context.obs[order], previous=context.previous[order], noise=context.noise[:, order]
+        obs=context.obs[order],
+        previous=context.previous[order],
+        key=context.key[order],
+        noise=context.noise[:, order],
     )
     alone = context._replace(
-        obs=context.obs[:1], previous=context.previous[:1], noise=context.noise[:, :1]
+        obs=context.obs[:1],
+        previous=context.previous[:1],
+        key=context.key[:1],
+        noise=context.noise[:, :1],
     )
     for whole, other, one in zip(
         trial.episode(context), trial.episode(turned), trial.episode(alone)

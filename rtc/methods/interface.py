@@ -13,9 +13,9 @@ class Context(NamedTuple):
     index 0 is the action of now, zero padded. delay: [] int32, steps of `previous` that will be
     executed before the new chunk is ready (an estimate, where the delay is random). horizon: []
     int32, steps from now to the next inference. Both are traced: no Python branch on them.
-    key: for randomness of the method's own. noise: [k, b, h, a] standard normal, k =
-    `method.samples`; row 0 is the same for every method, so that methods can be compared
-    pairwise: take the noise of the flow from here.
+    key: [b] keys, one for each robot, for randomness of the method's own. noise: [k, b, h, a]
+    standard normal, k = `method.samples`; row 0 is the same for every method, so that methods
+    can be compared pairwise: take the noise of the flow from here.
     """
 
     obs: Array

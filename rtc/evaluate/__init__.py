@@ -1,0 +1,1 @@
+"""Evaluation of chunking methods under inference delay, fairly: one sweep, common noise."""

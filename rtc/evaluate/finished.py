@@ -1,0 +1,75 @@
+"""Cells that are done: kept outside the outputs, so that a killed job does not play them again."""
+
+import logging
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtc.cells import cell_name
+from rtc.checkpoints import tree_digest
+from rtc.config import Cell, EnvConfig, EvaluationConfig, MethodConfig
+from rtc.io import atomic_path
+from rtc.levels import Level
+from rtc.types import PyTree
+
+logger = logging.getLogger("rtc")
+
+
+def fingerprint(
+    level: Level,
+    env: EnvConfig,
+    method: MethodConfig,
+    config: EvaluationConfig,
+    policies: PyTree,
+    seeds: tuple[int, int],
+) -> dict[str, Any]:
+    """Returns what the numbers of a cell follow from, as JSON values.
+
+    Which cells are asked for, and how many rollouts are played side by side, do not count: a
+    sweep that is widened, or that ran out of memory, keeps what it has. seeds: (root, policy).
+    """
+    return {
+        "level": level.digest,
+        "env": [env.engine, env.action_noise, env.reward],
+        "method": [method.method, sorted(method.options.items())],
+        "rollouts": config.rollouts,
+        "flow_steps": config.flow_steps,
+        "policies": [None if policy is None else tree_digest(policy) for policy in policies],
+        "seeds": list(seeds),
+    }
+
+
+def save_cell(
+    folder: Path | None, cell: Cell, metrics: Mapping[str, np.ndarray], chunks: int
+) -> None:
+    """Keeps a finished cell, whole or not at all. metrics: [n] by rollout."""
+    if folder is not None:
+        with atomic_path(_path(folder, cell)) as temporary:
+            np.savez(temporary, chunks=np.int64(chunks), **metrics)
+
+
+def load_cell(
+    folder: Path | None, cell: Cell, rollouts: int
+) -> tuple[dict[str, np.ndarray], int] | None:
+    """Returns a kept cell's metrics and count of chunks, or None; a damaged file is passed
+    over, with a word in the log."""
+    path = None if folder is None else _path(folder, cell)
+    if path is None or not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            metrics = {name: stored[name] for name in stored.files}
+        chunks = int(metrics.pop("chunks"))
+        if any(metric.shape != (rollouts,) for metric in metrics.values()):
+            raise ValueError(f"not {rollouts} rollouts")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        logger.warning("%s ignored (%s); the cell is played again", path, error)
+        return None
+    return metrics, chunks
+
+
+def _path(folder: Path, cell: Cell) -> Path:
+    return folder / "cells" / f"{cell_name(cell)}.npz"

@@ -1,0 +1,125 @@
+"""The compiled program of one method on one level: delay, horizon and estimate are traced.
+
+Bits: on the CPU a row of a matrix product may differ in its last bit with the number of rows,
+and a robot that touches something makes much of a last bit. So the number of slots there is
+always `CPU_SLOTS`, and results are the same, bit for bit, whatever `rollouts_per_batch` says. On
+an accelerator more slots are faster, and results of different batchings agree as far as its
+arithmetic does; equal batchings agree bit for bit.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rtc.cells import delay_probabilities
+from rtc.config import Cell
+from rtc.evaluate.noise import Streams, normal_at
+from rtc.evaluate.scene import Scene
+from rtc.evaluate.slots import Plan, Start, Sweep, begin, play_chunk
+from rtc.flow import sample
+from rtc.types import PyTree
+
+# A CPU gains nothing from more rows at once, and loses the rows of slots that have run dry.
+CPU_SLOTS = 64
+# Chunks between two looks at the progress.
+CHUNKS_PER_CALL = 32
+
+
+class Program(NamedTuple):
+    """Jitted functions. slots: how many rollouts are played side by side.
+
+    start(policies, streams) -> Start. begin(start) -> Sweep.
+    advance(policies, streams, plan, start, sweep) -> Sweep, some chunks later.
+    """
+
+    slots: int
+    start: Callable[..., Start]
+    begin: Callable[..., Sweep]
+    advance: Callable[..., Sweep]
+
+
+def slot_count(rollouts: int, rollouts_per_batch: int, platform: str) -> int:
+    """Returns how many rollouts are played side by side, a multiple of CPU_SLOTS."""
+    if platform == "cpu":
+        return CPU_SLOTS
+    return -(-min(rollouts, rollouts_per_batch) // CPU_SLOTS) * CPU_SLOTS
+
+
+def make_program(scene: Scene, rollouts: int, slots: int) -> Program:
+    """Returns the program that plays `rollouts` episodes in `slots` slots."""
+
+    def advance(
+        policies: PyTree, streams: Streams, plan: Plan, start: Start, sweep: Sweep
+    ) -> Sweep:
+        def unfinished(state: tuple[Any, Sweep]) -> Any:
+            return (state[0] < CHUNKS_PER_CALL) & jnp.any(state[1].slots.alive)
+
+        def play(state: tuple[Any, Sweep]) -> tuple[Any, Sweep]:
+            return state[0] + 1, play_chunk(scene, policies, streams, plan, start, state[1])
+
+        return jax.lax.while_loop(unfinished, play, (jnp.int32(0), sweep))[1]
+
+    return Program(
+        slots=slots,
+        start=_start_in_groups(scene, rollouts, slots),
+        begin=jax.jit(lambda start: begin(scene, start, slots)),
+        advance=jax.jit(advance, donate_argnums=4),
+    )
+
+
+def _start_in_groups(scene: Scene, rollouts: int, slots: int) -> Callable[..., Start]:
+    """The first observation, and a naive sample from it for each rollout."""
+
+    @jax.jit
+    def group(policies: PyTree, streams: Streams, first: Any) -> tuple[Any, Any]:
+        policy, _ = scene.merge(policies)
+        obs = scene.env.observe(scene.env.reset(slots))
+        rollout = first + jnp.arange(slots, dtype=jnp.int32)
+        shape = (policy.action_chunk_size, policy.action_dim)
+        noise = normal_at(streams.first, rollout, jnp.zeros_like(rollout), shape)
+        observed = scene.policy_observation(obs)
+        return obs[0], sample(policy, observed, noise, scene.flow_steps)
+
+    def start(policies: PyTree, streams: Streams) -> Start:
+        groups = [group(policies, streams, jnp.int32(i)) for i in range(0, rollouts, slots)]
+        return Start(groups[0][0], jnp.concatenate([chunks for _, chunks in groups])[:rollouts])
+
+    return start
+
+
+def make_plan(cell: Cell, chunk_size: int) -> Plan:
+    """Returns the cell as numbers."""
+    probabilities = np.asarray(delay_probabilities(cell.delay, chunk_size))
+    cumulative = np.cumsum(probabilities)
+    # Rounding must not leave a gap below 1 after the last delay that can happen.
+    cumulative[np.flatnonzero(probabilities)[-1] :] = 1.0
+    return Plan(
+        cumulative=jnp.asarray(cumulative, jnp.float32),
+        horizon=jnp.int32(cell.horizon),
+        estimate=jnp.int32(cell.estimate),
+    )
+
+
+def play_cell(
+    program: Program,
+    policies: PyTree,
+    streams: Streams,
+    plan: Plan,
+    start: Start,
+    progress: Callable[[int], None] = lambda finished: None,
+) -> tuple[dict[str, np.ndarray], int]:
+    """Plays all rollouts of one cell.
+
+    progress: called now and then with the number of rollouts finished so far.
+    Returns each metric [n] by rollout, and how many chunks were made.
+    """
+    sweep, running, finished = program.begin(start), True, 0
+    while running:
+        sweep = program.advance(policies, streams, plan, start, sweep)
+        alive = int(jnp.sum(sweep.slots.alive))
+        running, finished = alive > 0, int(sweep.next_rollout) - alive
+        progress(finished)
+    return {name: np.asarray(metric) for name, metric in sweep.results.items()}, int(sweep.chunks)

@@ -1,0 +1,185 @@
+"""The evaluation stage: one method on one policy of one level, all cells, one compilation."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from rtc.cells import delay_label, parse_cells
+from rtc.config import Cell, EnvConfig, EvaluationConfig, MethodConfig
+from rtc.env import make_env
+from rtc.errors import ArtifactError
+from rtc.evaluate.finished import fingerprint, load_cell, save_cell
+from rtc.evaluate.noise import make_streams
+from rtc.evaluate.program import Program, make_plan, make_program, play_cell, slot_count
+from rtc.evaluate.scene import Scene, make_scene
+from rtc.evaluate.tally import used_actions
+from rtc.evaluate.timing import time_method
+from rtc.io import write_csv
+from rtc.levels import Level
+from rtc.loading import load_policy
+from rtc.methods import make_method
+from rtc.resume import resume_state
+from rtc.stats import wilson_interval
+from rtc.tables import EVALUATION_COLUMNS, cell_means, write_rollouts
+from rtc.types import PyTree
+
+logger = logging.getLogger("rtc")
+
+
+def evaluate_method(
+    level: Level,
+    env: EnvConfig,
+    policy_dir: Path,
+    label: str,
+    method: MethodConfig,
+    config: EvaluationConfig,
+    csv: Path,
+    parquet: Path,
+    *,
+    seed: int,
+    state_dir: Path | None = None,
+) -> None:
+    """Plays every cell and writes three files: `csv` (a row per cell), `parquet` (a row per
+    rollout) and, beside `csv`, `{label}.timing.csv` (measured times, which are no repeatable
+    numbers).
+
+    label: the method's key in the config. seed: of the run; every method gets the same noise
+    from it. state_dir: where finished cells are kept until the outputs stand; None keeps none.
+    Raises ConfigError on an impossible cell or option, ArtifactError on a policy that cannot
+    be read or is of another level.
+    """
+    scene, policies, keys = load_scene(level, env, policy_dir, label, method, config)
+    cells = parse_cells(config.cells, scene.merge(policies)[0].action_chunk_size)
+    slots = slot_count(config.rollouts, config.rollouts_per_batch, jax.default_backend())
+    program = make_program(scene, config.rollouts, slots)
+    if state_dir is not None:
+        state_dir = Path(state_dir, level.name, method.policy, f"seed_{keys['seed']}", label)
+    basis = fingerprint(level, env, method, config, policies, (seed, keys["seed"]))
+    with resume_state(state_dir, basis) as state:
+        streams = make_streams(seed, level.name, keys["seed"])
+        start = program.start(policies, streams)
+        tables = play_cells(program, policies, streams, start, cells, state.folder, keys)
+        rows = [cell_row(scene, method, table) for table in tables]
+        timing = time_method(
+            scene, policies, start, make_plan(cells[0], start.chunks.shape[1]), slots, keys
+        )
+        write_rollouts(parquet, pd.concat(tables, ignore_index=True), _metadata(method, config))
+        write_csv(Path(csv).with_suffix(".timing.csv"), timing)
+        write_csv(csv, pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS)))
+        state.clear()
+
+
+def load_scene(
+    level: Level,
+    env: EnvConfig,
+    policy_dir: Path,
+    label: str,
+    method: MethodConfig,
+    config: EvaluationConfig,
+) -> tuple[Scene, PyTree, dict[str, Any]]:
+    """Returns the scene, the policies' parameters, and the keys that all rows share."""
+    options = dict(method.options)
+    # Every method takes another number of flow steps, if its entry says so.
+    flow_steps = options.pop("flow_steps", config.flow_steps)
+    made = make_method(MethodConfig(method.method, method.policy, options), label)
+    policy = load_policy(policy_dir)
+    weak_epoch = getattr(made, "weak_epoch", None)
+    weak_policy = None if weak_epoch is None else load_policy(policy_dir, epoch=weak_epoch)
+    try:
+        scene, policies = make_scene(
+            make_env(level, engine=env.engine, reward=env.reward),
+            made,
+            policy,
+            weak_policy,
+            used=used_actions(level),
+            action_noise=env.action_noise,
+            flow_steps=flow_steps,
+        )
+    except ValueError as error:
+        raise ArtifactError(
+            f"{policy_dir}: {error}; the level changed since training, so delete this folder "
+            f"and the level's data set and run the same command again"
+        ) from error
+    seed = int(Path(policy_dir).name.removeprefix("seed_"))
+    keys = {"level": level.name, "policy": method.policy, "seed": seed, "method": label}
+    return scene, policies, keys
+
+
+def play_cells(
+    program: Program,
+    policies: PyTree,
+    streams: Any,
+    start: Any,
+    cells: Sequence[Cell],
+    folder: Path | None,
+    keys: dict[str, Any],
+) -> list[pd.DataFrame]:
+    """Returns each cell's rollouts; those found finished in `folder` are not played again."""
+    rollouts, chunk_size = start.chunks.shape[:2]
+    tables = []
+    with tqdm(total=rollouts * len(cells), unit="rollout", desc=keys["method"]) as bar:
+
+        def progress(finished: int) -> None:
+            bar.update(len(tables) * rollouts + finished - bar.n)
+
+        for cell in cells:
+            name = f"d={delay_label(cell.delay)} s={cell.horizon}"
+            bar.set_postfix_str(name)
+            done = load_cell(folder, cell, rollouts)
+            begun = time.perf_counter()
+            if done is None:
+                plan = make_plan(cell, chunk_size)
+                done = play_cell(program, policies, streams, plan, start, progress)
+                save_cell(folder, cell, *done)
+            progress(rollouts)
+            tables.append(rollout_table(keys, cell, done[0]))
+            logger.info(
+                "%s on %s, %s, told %d: %d of %d solved, %d chunks, %.1f s",
+                *(keys["method"], keys["level"], name, cell.estimate),
+                *(int(done[0]["solved"].sum()), rollouts, done[1], time.perf_counter() - begun),
+            )
+    return tables
+
+
+def rollout_table(keys: dict[str, Any], cell: Cell, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Returns one row per rollout of a cell, with the columns of `rtc.tables.rollout_schema`."""
+    fixed = isinstance(cell.delay, int)
+    columns = keys | {
+        "delay": cell.delay if fixed else None,
+        "horizon": cell.horizon,
+        "estimate": cell.estimate,
+        "delay_distribution": None if fixed else delay_label(cell.delay),
+        "rollout": np.arange(len(metrics["solved"]), dtype=np.int32),
+    }
+    table = pd.DataFrame(columns | metrics)
+    return table.astype({"delay": "Int32"})
+
+
+def cell_row(scene: Scene, method: MethodConfig, table: pd.DataFrame) -> dict[str, Any]:
+    """Returns the row of `{method}.csv` that belongs to a cell's rollouts."""
+    row = {name: table[name].iloc[0] for name in EVALUATION_COLUMNS[:8]} | cell_means(table)
+    low, high = wilson_interval(row["solved"], row["rollouts"])
+    return row | {
+        "solve_rate_low": float(low),
+        "solve_rate_high": float(high),
+        "network_evaluations": scene.method.network_evaluations(scene.flow_steps),
+        "kind": method.method,
+        "options": json.dumps(dict(method.options), sort_keys=True),
+    }
+
+
+def _metadata(method: MethodConfig, config: EvaluationConfig) -> dict[str, Any]:
+    return {
+        "method": method.method,
+        "options": dict(method.options),
+        "rollouts": config.rollouts,
+        "flow_steps": config.flow_steps,
+    }

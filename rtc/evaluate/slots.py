@@ -1,0 +1,198 @@
+"""Slots: the places in which rollouts are played side by side, one chunk after another.
+
+A chunk is made for all slots at once, its steps are executed, and a slot whose episode has
+ended takes the next rollout from the queue. So no rollout is stepped or inferred beyond the
+chunk in which its first episode ended, and memory grows with the slots, not with the rollouts.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rtc.evaluate.noise import Streams, chunk_noise, draw_delays, keys_at, normal_at
+from rtc.evaluate.scene import Scene
+from rtc.evaluate.tally import Tally, count_chunk, count_step, empty_tally, outcomes
+from rtc.methods import Context
+from rtc.types import Array, Bool, Int, PyTree
+
+
+class Plan(NamedTuple):
+    """A cell as traced numbers, so that all cells share one program.
+
+    cumulative: [d] probability of a delay of at most 0, 1, ... steps. horizon: [] steps that a
+    chunk is executed for. estimate: [] delay that the method is told.
+    """
+
+    cumulative: Array
+    horizon: Array
+    estimate: Array
+
+
+class Slots(NamedTuple):
+    """What is played; first axis b of every leaf but the environment's own.
+
+    env: its state. obs: [b, o]. rollout: [b] number played; that of no rollout if idle.
+    alive: [b] its episode has not ended. previous: [b, h, a] chunk in execution, aligned to
+    now. carry: the method's state. made: [b] chunks made in this episode. source: [b] number
+    of the chunk that the last action was of. tally: sums so far.
+    """
+
+    env: PyTree
+    obs: Array
+    rollout: Array
+    alive: Array
+    previous: Array
+    carry: PyTree
+    made: Array
+    source: Array
+    tally: Tally
+
+
+class Start(NamedTuple):
+    """How episodes begin. obs: [o] first observation, the same for all. chunks: [n, h, a] what
+    each of the n rollouts executes until its first own chunk is ready."""
+
+    obs: Array
+    chunks: Array
+
+
+class Sweep(NamedTuple):
+    """One cell under way. next_rollout: [] first that no slot has begun. results: a [n]
+    array of each metric, filled where a rollout is finished. chunks: [] made by all slots."""
+
+    slots: Slots
+    next_rollout: Array
+    results: dict[str, Array]
+    chunks: Array
+
+
+def begin(scene: Scene, start: Start, width: int) -> Sweep:
+    """Returns the sweep with the first rollouts in `width` slots."""
+    rollouts = start.chunks.shape[0]
+    rollout = jnp.minimum(jnp.arange(width, dtype=jnp.int32), rollouts)
+    slots = _fresh(scene, start, scene.env.reset(width), rollout)
+    results = {
+        name: jnp.zeros(rollouts, metric.dtype) for name, metric in outcomes(slots.tally).items()
+    }
+    return Sweep(slots, jnp.int32(min(width, rollouts)), results, jnp.int32(0))
+
+
+def _fresh(scene: Scene, start: Start, env: PyTree, rollout: Int[Array, "b"]) -> Slots:
+    """Slots whose episodes are about to begin."""
+    width, (rollouts, chunk_size, action_size) = rollout.shape[0], start.chunks.shape
+    return Slots(
+        env=env,
+        obs=jnp.broadcast_to(start.obs[None], (width, *start.obs.shape)),
+        rollout=rollout,
+        alive=rollout < rollouts,
+        previous=start.chunks[jnp.minimum(rollout, rollouts - 1)],
+        carry=scene.method.init(width, chunk_size, action_size),
+        made=jnp.zeros(width, jnp.int32),
+        source=jnp.full(width, -1, jnp.int32),
+        tally=empty_tally(width, action_size),
+    )
+
+
+def play_chunk(
+    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, start: Start, sweep: Sweep
+) -> Sweep:
+    """Makes one chunk in every slot, executes it, and refills the slots that are free."""
+    slots = sweep.slots
+    made = jnp.sum(slots.alive, dtype=jnp.int32)
+    time = slots.tally.length
+    delay = draw_delays(streams.delay, slots.rollout, time, plan.cumulative)
+    chunk, carry = infer(scene, policies, streams, plan, slots)
+    mismatched = count_chunk(slots.tally, chunk, slots.previous, delay, scene.used)
+    tally = _where(slots.alive, mismatched, slots.tally)
+    slots = execute(scene, streams, plan, slots._replace(carry=carry, tally=tally), chunk, delay)
+    shifted = jnp.concatenate([chunk, jnp.zeros_like(chunk)], axis=1)
+    shifted = jax.lax.dynamic_slice_in_dim(shifted, plan.horizon, chunk.shape[1], axis=1)
+    slots = slots._replace(previous=shifted, made=slots.made + 1)
+    return refill(scene, start, sweep._replace(slots=slots, chunks=sweep.chunks + made))
+
+
+def infer(
+    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, slots: Slots
+) -> tuple[Array, PyTree]:
+    """Returns each slot's new chunk [b, h, a] and the method's new state."""
+    policy, weak_policy = scene.merge(policies)
+    time, shape = slots.tally.length, slots.previous.shape[1:]
+    context = Context(
+        obs=scene.policy_observation(slots.obs),
+        previous=slots.previous,
+        delay=plan.estimate,
+        horizon=plan.horizon,
+        key=keys_at(streams.method, slots.rollout, time),
+        noise=chunk_noise(streams.chunk, slots.rollout, time, scene.method.samples, shape),
+    )
+    return scene.method(policy, weak_policy, context, slots.carry, scene.flow_steps)
+
+
+def execute(
+    scene: Scene, streams: Streams, plan: Plan, slots: Slots, chunk: Array, delay: Array
+) -> Slots:
+    """Executes `horizon` steps: `delay` [b] actions of the previous chunk, then the new one's.
+
+    Ends early where no slot is alive. What happens to a slot after its episode is not counted.
+    """
+
+    def step(state: tuple[Array, Slots]) -> tuple[Array, Slots]:
+        index, slots = state
+        new = index >= delay
+        old_action = jax.lax.dynamic_index_in_dim(slots.previous, index, 1, keepdims=False)
+        new_action = jax.lax.dynamic_index_in_dim(chunk, index, 1, keepdims=False)
+        action = jnp.where(new[:, None], new_action, old_action)
+        source = jnp.where(new, slots.made, slots.made - 1)
+        time = slots.tally.length
+        noise = normal_at(streams.action, slots.rollout, time, action.shape[1:])
+        env, stepped = scene.env.step(slots.env, action + scene.action_noise * noise)
+        switched = (time > 0) & (source != slots.source)
+        tally = count_step(
+            slots.tally, action, switched, stepped.reward, stepped.solved & stepped.done, scene.used
+        )
+        return index + 1, slots._replace(
+            env=env,
+            obs=stepped.obs,
+            alive=slots.alive & ~stepped.done,
+            source=source,
+            tally=_where(slots.alive, tally, slots.tally),
+        )
+
+    def unfinished(state: tuple[Array, Slots]) -> Array:
+        index, slots = state
+        return (index < plan.horizon) & jnp.any(slots.alive)
+
+    return jax.lax.while_loop(unfinished, step, (jnp.int32(0), slots))[1]
+
+
+def refill(scene: Scene, start: Start, sweep: Sweep) -> Sweep:
+    """Writes down the episodes that have ended and puts the next rollouts in their slots."""
+    slots, rollouts = sweep.slots, start.chunks.shape[0]
+    free = ~slots.alive
+    # An idle slot's number is out of range, and so it writes nothing.
+    place = jnp.where(free, slots.rollout, rollouts)
+    results = {
+        name: sweep.results[name].at[place].set(metric, mode="drop")
+        for name, metric in outcomes(slots.tally).items()
+    }
+    order = jnp.cumsum(free, dtype=jnp.int32) - 1
+    rollout = jnp.where(free, jnp.minimum(sweep.next_rollout + order, rollouts), slots.rollout)
+    # `replay` chooses by itself; where the environment keeps its batch axis is its own affair.
+    env = scene.env.replay(slots.env, free)
+    fresh = _fresh(scene, start, (), rollout)
+    next_rollout = jnp.minimum(sweep.next_rollout + jnp.sum(free, dtype=jnp.int32), rollouts)
+    return sweep._replace(
+        slots=_where(free, fresh, slots._replace(env=()))._replace(env=env),
+        next_rollout=next_rollout,
+        results=results,
+    )
+
+
+def _where(mask: Bool[Array, "b"], yes: PyTree, no: PyTree) -> PyTree:
+    """Chooses between two trees whose leaves have the batch first."""
+
+    def choose(a: Array, b: Array) -> Array:
+        return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, yes, no)

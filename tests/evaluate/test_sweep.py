@@ -1,0 +1,166 @@
+"""The compiled sweep against the readable loop, and what must not change its numbers."""
+
+import jax
+import numpy as np
+import pytest
+from plain_loop import metrics_of, play_slowly
+from toy_robot import ToyEnv, toy_policy
+
+from rtc.cells import parse_cells
+from rtc.config import Cell
+from rtc.evaluate.noise import make_streams
+from rtc.evaluate.program import CPU_SLOTS, make_plan, make_program, play_cell, slot_count
+from rtc.evaluate.scene import make_scene
+from rtc.methods.bid import Bid
+from rtc.methods.naive import Naive
+from rtc.methods.realtime import Realtime
+from rtc.methods.te import TemporalEnsemble
+
+STREAMS = make_streams(0, "toy", 0)
+
+
+def toy_scene(method, obs_dim=3, weak_policy=None):
+    return make_scene(
+        ToyEnv(), method, toy_policy(obs_dim=obs_dim), weak_policy,
+        used=np.array([True, False]), action_noise=0.1, flow_steps=3,
+    )  # fmt: skip
+
+
+class Sweeper:
+    """One program for a method, as the stage builds it."""
+
+    def __init__(self, method, rollouts, slots, **scene):
+        self.scene, self.policies = toy_scene(method, **scene)
+        self.program = make_program(self.scene, rollouts, slots)
+        self.start = self.program.start(self.policies, STREAMS)
+
+    def play(self, cell):
+        plan = make_plan(cell, 8)
+        return play_cell(self.program, self.policies, STREAMS, plan, self.start)
+
+
+@pytest.fixture(scope="module")
+def realtime():
+    return Sweeper(Realtime("exp", 5.0), rollouts=24, slots=8)
+
+
+CELLS = [
+    Cell(0, 3, 0),
+    Cell(1, 1, 1),
+    Cell(2, 4, 2),
+    Cell(4, 4, 4),
+    Cell(3, 5, 1),
+    Cell({"uniform": [1, 3]}, 4, 2),
+    Cell({"choices": {0: 0.5, 4: 0.5}}, 4, 2),
+]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_sweep_equals_the_readable_loop(realtime, cell):
+    """With three times as many rollouts as slots, so that every slot is refilled."""
+    metrics, chunks = realtime.play(cell)
+    for rollout in (0, 7, 8, 23):
+        log = play_slowly(realtime.scene, realtime.policies, STREAMS, make_plan(cell, 8), rollout)
+        for name, value in metrics_of(log, realtime.scene.used).items():
+            np.testing.assert_allclose(
+                float(metrics[name][rollout]), float(value), rtol=2e-4, atol=2e-5, err_msg=name
+            )
+    assert chunks == np.ceil(metrics["length"] / cell.horizon).sum()
+
+
+def test_a_carried_state_is_reset_with_the_episode():
+    sweeper = Sweeper(TemporalEnsemble(0.1), rollouts=12, slots=4)
+    cell = Cell(1, 2, 1)
+    metrics, _ = sweeper.play(cell)
+    for rollout in (0, 5, 11):
+        log = play_slowly(sweeper.scene, sweeper.policies, STREAMS, make_plan(cell, 8), rollout)
+        expected = metrics_of(log, sweeper.scene.used)
+        assert int(metrics["length"][rollout]) == expected["length"]
+        np.testing.assert_allclose(metrics["jerk"][rollout], expected["jerk"], rtol=1e-3)
+
+
+def test_all_cells_share_one_compilation(realtime):
+    for cell in parse_cells("all", 8)[::5]:
+        realtime.play(cell)
+    assert realtime.program.advance._cache_size() == 1
+
+
+def test_delays_are_drawn_anew_for_each_chunk():
+    scene, policies = toy_scene(Naive())
+    plan = make_plan(Cell({"choices": {1: 0.25, 3: 0.75}}, 4, 2), 8)
+    drawn = [
+        delay
+        for rollout in range(12)
+        for delay in play_slowly(scene, policies, STREAMS, plan, rollout)["delays"]
+    ]
+    assert set(drawn) == {1, 3}
+    assert 0.55 < np.mean(np.array(drawn) == 3) < 0.92
+
+
+@pytest.mark.parametrize("slots", [64, 128, 256])
+def test_same_bits_whatever_the_batching(slots):
+    """Sizes that are multiples of 64 give the same rows of a matrix product on the CPU."""
+    cell = Cell(2, 3, 2)
+    expected, _ = Sweeper(Realtime("exp", 5.0), rollouts=200, slots=64).play(cell)
+    metrics, _ = Sweeper(Realtime("exp", 5.0), rollouts=200, slots=slots).play(cell)
+    for name, metric in metrics.items():
+        np.testing.assert_array_equal(metric, expected[name], err_msg=name)
+
+
+def test_the_cpu_always_plays_as_many_side_by_side():
+    assert {slot_count(n, m, "cpu") for n in (1, 300) for m in (1, 64, 2048)} == {CPU_SLOTS}
+    assert slot_count(2048, 2048, "gpu") == 2048
+    assert slot_count(2048, 1000, "gpu") == 1024
+    assert slot_count(10, 2048, "gpu") == 64
+
+
+def test_first_rollouts_do_not_depend_on_how_many_there_are():
+    cell = Cell(1, 2, 1)
+    few, _ = Sweeper(Naive(), rollouts=5, slots=8).play(cell)
+    many, _ = Sweeper(Naive(), rollouts=40, slots=8).play(cell)
+    for name, metric in few.items():
+        np.testing.assert_array_equal(metric, many[name][:5], err_msg=name)
+
+
+def test_methods_share_their_noise():
+    """Where hard masking is naive by definition (no delay), so are all its rollouts."""
+    cell = Cell(0, 4, 0)
+    naive, _ = Sweeper(Naive(), rollouts=16, slots=8).play(cell)
+    masked, _ = Sweeper(Realtime("zeros", 5.0), rollouts=16, slots=8).play(cell)
+    one_sample, _ = Sweeper(Bid(samples=1), rollouts=16, slots=8).play(cell)
+    for name in ("length", "solved", "return"):
+        np.testing.assert_array_equal(naive[name], masked[name])
+        np.testing.assert_array_equal(naive[name], one_sample[name])
+    np.testing.assert_allclose(naive["jerk"], masked["jerk"], rtol=1e-4)
+
+
+def test_full_observations_are_expanded():
+    sweeper = Sweeper(Naive(), rollouts=4, slots=8, obs_dim=7)
+    metrics, _ = sweeper.play(Cell(1, 2, 1))
+    assert np.all(metrics["length"] > 0)
+    with pytest.raises(ValueError, match="takes 5 observations, expected one of"):
+        toy_scene(Naive(), obs_dim=5)
+
+
+def test_weak_policy_takes_part():
+    weak = toy_policy(seed=5, push=-0.5)
+    cell = Cell(2, 3, 2)
+    full, _ = Sweeper(Bid(4, keep=2, weak_epoch=1), 8, 8, weak_policy=weak).play(cell)
+    alone, _ = Sweeper(Bid(4), 8, 8).play(cell)
+    assert not np.array_equal(full["jerk"], alone["jerk"])
+
+
+def test_noise_rows_do_not_depend_on_their_number():
+    from rtc.evaluate.noise import chunk_noise, normal_at
+
+    rollout, time = jax.numpy.array([3, 9]), jax.numpy.array([5, 0])
+    one = chunk_noise(STREAMS.chunk, rollout, time, 1, (8, 2))
+    many = chunk_noise(STREAMS.chunk, rollout, time, 6, (8, 2))
+    np.testing.assert_array_equal(one[0], many[0])
+    assert len(np.unique(np.asarray(many))) == many.size
+    swapped = normal_at(STREAMS.action, rollout[::-1], time[::-1], (6,))
+    np.testing.assert_array_equal(
+        normal_at(STREAMS.action, rollout, time, (6,)), np.asarray(swapped)[::-1]
+    )
+    other = make_streams(0, "toy", 1)
+    assert not np.array_equal(one, chunk_noise(other.chunk, rollout, time, 1, (8, 2)))
