@@ -1,0 +1,121 @@
+"""The environment interface, batch first, and what an engine must bring for it."""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from rtc.levels import Level
+from rtc.physics.observation import ObservationSpec, observation_spec
+from rtc.types import Array, Bool, Float, PyTree
+
+
+class Step(NamedTuple):
+    """What one environment step led to.
+
+    obs: [b, o] the entries that can vary, in the order of `Env.observation_spec`.
+    reward: [b] 1 at the goal, -1 after a forbidden touch, else 0.
+    done: [b] touched either, or a number of the state is NaN, or the step limit was reached.
+    solved: [b] the goal is touched in the last substep ("reference") or in the first that has
+        a reward ("kinetix").
+    distance: [b] metres between the centres of all green and blue bodies, summed over pairs.
+    """
+
+    obs: Array
+    reward: Array
+    done: Array
+    solved: Array
+    distance: Array
+
+
+class Engine(Protocol):
+    """The physics of one level for a batch; pure functions, the state an opaque pytree."""
+
+    def reset(self, batch_size: int) -> PyTree: ...
+
+    def step(self, state: PyTree, action: Float[Array, "b a"]) -> tuple[PyTree, Step]: ...
+
+    def observe(self, state: PyTree) -> Float[Array, "b o"]: ...
+
+    def replay(self, state: PyTree, done: Bool[Array, " b"]) -> PyTree: ...
+
+    def from_kinetix(self, env_state: PyTree) -> PyTree: ...
+
+    def to_kinetix(self, state: PyTree) -> PyTree: ...
+
+
+class Env:
+    """A batch of environments of one level; every method is pure, for jit and scan.
+
+    level: what is simulated. engine: name of the physics. observation: which entries of
+    Kinetix's observation vary. Actions are [b, a]: motors first, clipped to [-1, 1], then
+    thrusters, clipped to [0, 1]. Episodes end, but start again only by `replay`.
+    """
+
+    def __init__(self, level: Level, engine: str, physics: Engine) -> None:
+        self.level = level
+        self.engine = engine
+        self.observation: ObservationSpec = observation_spec(level)
+        self._physics = physics
+        # Compiled also where the caller does not; inside a caller's program it is inlined.
+        self._step = jax.jit(physics.step)
+        self._observe = jax.jit(physics.observe)
+        self._replay = jax.jit(physics.replay)
+
+    @property
+    def observation_size(self) -> int:
+        """Entries of the observation (o)."""
+        return len(self.observation.indices)
+
+    @property
+    def action_size(self) -> int:
+        """Entries of an action (a): one for each motor binding, then each thruster binding."""
+        static = self.level.static
+        return static.num_motor_bindings + static.num_thruster_bindings
+
+    @property
+    def observation_spec(self) -> tuple[str, ...]:
+        """The name of each entry, such as "polygon 8: sin rotation"."""
+        return self.observation.names
+
+    @property
+    def observation_indices(self) -> np.ndarray:
+        """[o] where the entries stand in Kinetix's flat observation."""
+        return self.observation.indices
+
+    @property
+    def observation_constants(self) -> np.ndarray:
+        """[f] Kinetix's flat observation, with zeros where it varies."""
+        return self.observation.constants
+
+    def reset(self, batch_size: int) -> PyTree:
+        """The level's start, `batch_size` times."""
+        return self._physics.reset(batch_size)
+
+    def step(self, state: PyTree, action: Float[Array, "b a"]) -> tuple[PyTree, Step]:
+        """One environment step: `frame_skip` substeps of the physics under one action."""
+        return self._step(state, action)
+
+    def observe(self, state: PyTree) -> Float[Array, "b o"]:
+        """The observation of a state."""
+        return self._observe(state)
+
+    def replay(self, state: PyTree, done: Bool[Array, " b"]) -> PyTree:
+        """Environments with `done` start the level again, the others stay as they are."""
+        return self._replay(state, done)
+
+    def expand(self, obs: Float[Array, "b o"]) -> Float[Array, "b f"]:
+        """Kinetix's full flat observation (679 numbers in scenes of size l)."""
+        return self.observation.expand(obs)
+
+    def compress(self, full: Float[Array, "b f"]) -> Float[Array, "b o"]:
+        """The entries that vary, out of a full observation."""
+        return self.observation.compress(full)
+
+    def from_kinetix(self, env_state: PyTree) -> PyTree:
+        """The state behind a batched Kinetix `EnvState` of this level."""
+        return self._physics.from_kinetix(env_state)
+
+    def to_kinetix(self, state: PyTree) -> PyTree:
+        """The batched Kinetix `EnvState`, to draw it or to hand it on."""
+        return self._physics.to_kinetix(state)

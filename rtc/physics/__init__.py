@@ -1,0 +1,1 @@
+"""Rigid-body physics specialised to one level when its program is traced."""
