@@ -35,7 +35,7 @@ from rtc.errors import ConfigError, did_you_mean
 METHOD_OPTIONS = {
     "naive": (),
     "realtime": ("schedule", "beta", "jacobian"),
-    "bid": ("samples", "keep", "weak_epoch", "schedule"),
+    "bid": ("samples", "keep", "weak_epoch"),
     "te": ("m",),
     "ttrtc": (),
     "diffuser_overwrite": (),

@@ -3,14 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from .conftest import ROOT
-
+ROOT = Path(__file__).parents[2]
 METHODS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["methods"]
 
 

@@ -1,0 +1,2 @@
+ALL_TRACES = []
+ALL_VIDEOS = []
