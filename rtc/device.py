@@ -143,14 +143,14 @@ def use_threads(threads: int) -> Iterator[int]:
     """
     if threads < 1:
         raise RtcError(f"threads: expected 1 or more, got {threads}")
-    before = os.sched_getaffinity(0)
+    before = available_cores()
     count = min(threads, len(before))
     # PJRT_NPROC is XLA's pool; the others are those of BLAS, OpenMP and Arrow.
     for name in ("PJRT_NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(count)
-    with lease_cores(lease_folder(), sorted(before), count) as cores:
-        if cores is None:
-            logger.info("threads: %d (not pinned: fewer cores are free)", count, extra=LOG_ONLY)
+    with lease_cores(lease_folder(), before, count) as cores:
+        if cores is None or not hasattr(os, "sched_setaffinity"):
+            logger.info("threads: %d (not pinned: too few cores are free)", count, extra=LOG_ONLY)
             yield count
             return
         os.sched_setaffinity(0, cores)
@@ -159,6 +159,13 @@ def use_threads(threads: int) -> Iterator[int]:
             yield count
         finally:
             os.sched_setaffinity(0, before)
+
+
+def available_cores() -> list[int]:
+    """The cores this process may run on; all of them where the system cannot tell (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def _announce(

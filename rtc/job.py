@@ -6,6 +6,7 @@ file. Imports no jax.
 """
 
 import contextlib
+import ctypes
 import errno
 import logging
 import os
@@ -25,6 +26,7 @@ logger = logging.getLogger("rtc")
 CACHE = "results/.cache/jax"
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 # Errors of the operating system that a person can mend, and how.
 FIXES = {
@@ -36,6 +38,8 @@ FIXES = {
     errno.EMFILE: "allow more open files (ulimit -n)",
     errno.EIO: "check that disk",
     errno.ESTALE: "check that network disk",
+    errno.ENOLCK: "mount that disk with locks (Lustre: -o flock)",
+    errno.EOPNOTSUPP: "mount that disk with locks (Lustre: -o flock)",
 }
 
 
@@ -63,6 +67,7 @@ def job(
         stack.push(lambda _, error, __: _conclude(error, log))
         stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
         _log_to(log, level or "INFO")
+        _end_with_parent()
         begun = time.monotonic()
         stack.enter_context(use_threads(threads))
         stack.enter_context(use_device(device, jobs_per_gpu=jobs_per_gpu))
@@ -117,6 +122,15 @@ def _terminate(_: int, __: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logger.warning("terminated")
     raise SystemExit(TERMINATED)
+
+
+def _end_with_parent() -> None:
+    """Asks the kernel for SIGTERM when the Snakemake that started this job dies (Linux only).
+
+    Its files would count as incomplete anyway; the saved state is all that a successor uses.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 @contextlib.contextmanager
