@@ -39,7 +39,7 @@ def add_bodies(scene: Scene, section: Any, where: str) -> None:
         set_body(scene, index + offset, {"fixed": False, "active": True, **keys}, place)
 
 
-def set_body(scene: Scene, body: int, keys: Mapping[str, Any], where: str) -> None:
+def set_body(scene: Scene, body: int, keys: Any, where: str) -> None:
     """Changes what `keys` name of one body; the mass follows where the shape or density does."""
     group, index = scene.group(body)
     keys = fields.mapping(keys, where, BODY_KEYS)
@@ -110,7 +110,9 @@ def _set_shape(scene: Scene, group: str, index: int, keys: Mapping[str, Any], wh
         arrays["circle/radius"][index] = fields.number(keys["circle"], place, 0.005, REACH)
         return
     if given[0] == "box":
-        vertices = np.array(geometry.box_vertices(*fields.vector(keys["box"], place, 2, 0.01, 50)))
+        vertices = np.array(
+            geometry.box_vertices(*fields.vector(keys["box"], place, 2, 0.01, 50.0))
+        )
     else:
         vertices = _polygon(keys["polygon"], place)
     keep = fields.boolean(keys.get("keep_centre", False), f"{where}.keep_centre")

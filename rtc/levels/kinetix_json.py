@@ -75,7 +75,8 @@ def _parse(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise LevelError(f"{path}: larger than {LARGEST_FILE} bytes, no level needs that")
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, object_pairs_hook=_without_duplicates)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise LevelError(f"{path}: cannot be read ({reason})") from error
@@ -83,6 +84,15 @@ def _parse(path: Path) -> Any:
         raise LevelError(f"{path}: expected a Kinetix level in JSON, but {error}") from error
     except RecursionError as error:
         raise LevelError(f"{path}: nested too deeply for a Kinetix level") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {fields.show(twice)} stands twice")
+    return document
 
 
 def _static(section: Any, where: str) -> StaticParams:

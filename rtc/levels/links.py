@@ -1,6 +1,5 @@
 """Joints and thrusters of a level file: what holds bodies together and what drives them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ def add_joints(scene: Scene, section: Any, where: str) -> None:
         set_joint(scene, index, {"active": True, **keys}, place)
 
 
-def set_joint(scene: Scene, index: int, keys: Mapping[str, Any], where: str) -> None:
+def set_joint(scene: Scene, index: int, keys: Any, where: str) -> None:
     """Changes what `keys` name of one joint."""
     keys = fields.mapping(keys, where, JOINT_KEYS)
     arrays = scene.arrays
@@ -115,7 +114,7 @@ def add_thrusters(scene: Scene, section: Any, where: str) -> None:
         set_thruster(scene, index, {"active": True, "power": 1.0, **keys}, place)
 
 
-def set_thruster(scene: Scene, index: int, keys: Mapping[str, Any], where: str) -> None:
+def set_thruster(scene: Scene, index: int, keys: Any, where: str) -> None:
     """Changes what `keys` name of one thruster."""
     keys = fields.mapping(keys, where, THRUSTER_KEYS)
     arrays = scene.arrays
