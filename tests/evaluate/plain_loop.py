@@ -1,5 +1,6 @@
 """The readable loop: one robot, one chunk after another, in plain Python. Slow and obvious."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -7,44 +8,63 @@ from rtc.evaluate.noise import chunk_noise, draw_delays, normal_at
 from rtc.methods import Context
 
 
-def play_slowly(scene, policies, streams, plan, rollout):
-    """Returns what one rollout did: actions, sources, rewards, mismatches, solved."""
-    policy, weak_policy = scene.merge(policies)
-    number, h, a = jnp.array([rollout]), policy.action_chunk_size, policy.action_dim
-    at = lambda t: jnp.array([t])  # noqa: E731
-    state = scene.env.reset(1)
-    obs = scene.env.observe(state)
-    noise = normal_at(streams.first, number, at(0), (h, a))
-    previous = policy.action(None, scene.policy_observation(obs), scene.flow_steps, noise=noise)
-    carry = scene.method.init(1, h, a)
-    log = {"actions": [], "sources": [], "rewards": [], "mismatches": [], "delays": []}
-    made, time, done = 0, 0, False
-    while not done:
-        delay = int(draw_delays(streams.delay, number, at(time), plan.cumulative)[0])
-        noise = chunk_noise(streams.chunk, number, at(time), scene.method.samples, (h, a))
-        context = Context(
-            scene.policy_observation(obs), previous, plan.estimate, plan.horizon, None, noise
+class PlainLoop:
+    """Plays single rollouts of a scene; only the arithmetic of a step and a chunk is compiled."""
+
+    def __init__(self, scene, policies, streams):
+        self.scene, self.streams = scene, streams
+        self.policy, self.weak_policy = scene.merge(policies)
+        self.shape = (self.policy.action_chunk_size, self.policy.action_dim)
+        self.step = jax.jit(self._step)
+        self.make_chunk = jax.jit(self._make_chunk)
+
+    def _step(self, state, action, number, time):
+        noise = normal_at(self.streams.action, number, time, self.shape[1:])
+        return self.scene.env.step(state, action + self.scene.action_noise * noise)
+
+    def _make_chunk(self, obs, previous, carry, plan, number, time):
+        samples = self.scene.method.samples
+        noise = chunk_noise(self.streams.chunk, number, time, samples, self.shape)
+        obs = self.scene.policy_observation(obs)
+        context = Context(obs, previous, plan.estimate, plan.horizon, None, noise)
+        chunk, carry = self.scene.method(
+            self.policy, self.weak_policy, context, carry, self.scene.flow_steps
         )
-        chunk, carry = scene.method(policy, weak_policy, context, carry, scene.flow_steps)
-        if delay:
-            difference = np.abs(np.asarray(chunk - previous)[0, :delay])
-            log["mismatches"].append(difference[:, np.asarray(scene.used) > 0].mean())
-        log["delays"].append(delay)
-        for i in range(int(plan.horizon)):
-            action = (previous if i < delay else chunk)[:, i]
-            log["actions"].append(np.asarray(action[0]))
-            log["sources"].append(made - 1 if i < delay else made)
-            noise = normal_at(streams.action, number, at(time), (a,))
-            state, step = scene.env.step(state, action + scene.action_noise * noise)
-            obs, time = step.obs, time + 1
-            log["rewards"].append(float(step.reward[0]))
-            if bool(step.done[0]):
-                done = True
-                break
-        s = int(plan.horizon)
-        previous = jnp.concatenate([chunk[:, s:], jnp.zeros((1, s, a))], axis=1)
-        made += 1
-    return log | {"solved": bool(step.solved[0])}
+        return chunk, carry, draw_delays(self.streams.delay, number, time, plan.cumulative)
+
+    def play(self, plan, rollout):
+        """Returns what one rollout did: actions, sources, rewards, mismatches, solved."""
+        number, s = jnp.array([rollout]), int(plan.horizon)
+        state = self.scene.env.reset(1)
+        obs = self.scene.env.observe(state)
+        noise = normal_at(self.streams.first, number, jnp.array([0]), self.shape)
+        previous = self.policy.action(
+            None, self.scene.policy_observation(obs), self.scene.flow_steps, noise=noise
+        )
+        carry = self.scene.method.init(1, *self.shape)
+        log = {"actions": [], "sources": [], "rewards": [], "mismatches": [], "delays": []}
+        made, time, done = 0, 0, False
+        while not done:
+            now = jnp.array([time])
+            chunk, carry, drawn = self.make_chunk(obs, previous, carry, plan, number, now)
+            delay = int(drawn[0])
+            log["delays"].append(delay)
+            if delay:
+                difference = np.abs(np.asarray(chunk - previous)[0, :delay])
+                log["mismatches"].append(difference[:, np.asarray(self.scene.used) > 0].mean())
+            for i in range(s):
+                action = (previous if i < delay else chunk)[:, i]
+                log["actions"].append(np.asarray(action[0]))
+                log["sources"].append(made - 1 if i < delay else made)
+                state, step = self.step(state, action, number, jnp.array([time]))
+                obs, time = step.obs, time + 1
+                log["rewards"].append(float(step.reward[0]))
+                if bool(step.done[0]):
+                    done = True
+                    break
+            previous = jnp.concatenate([chunk[:, s:], jnp.zeros_like(chunk[:, :s])], axis=1)
+            made += 1
+        return log | {"solved": bool(step.solved[0])}
 
 
 def metrics_of(log, used):

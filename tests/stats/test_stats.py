@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom, binomtest
-from synthetic_tables import make_evaluations, make_rollouts
 
 from rtc.stats import (
     compare,
@@ -17,6 +16,7 @@ from rtc.stats import (
     pool,
     wilson_interval,
 )
+from tests.synthetic_tables import make_evaluations, make_rollouts
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
 """The three sentences say what the numbers say."""
 
-from synthetic_tables import make_evaluations, make_rollouts
-
 from rtc.stats import paired_table
 from rtc.summary import format_p, summary_sentences
+from tests.synthetic_tables import make_evaluations, make_rollouts
 
 
 def test_three_sentences_from_the_numbers():
