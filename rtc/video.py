@@ -15,7 +15,7 @@ Frame = UInt8[np.ndarray, "_ _ 3"]  # height, width, RGB
 LABEL_HEIGHT = 26  # pixels of one line of text above a frame
 
 
-def write_video(path: str | Path, frames: Iterable[Frame], fps: float = 30.0) -> int:
+def write_video(path: str | Path, frames: Iterable[Frame], fps: int | float = 30.0) -> int:
     """Writes frames as an mp4 (H.264, yuv420p), whole or not at all; returns how many.
 
     frames: [h, w, 3] uint8 RGB, all of one size; they are taken one at a time.
@@ -47,7 +47,7 @@ def write_video(path: str | Path, frames: Iterable[Frame], fps: float = 30.0) ->
     return count
 
 
-def _options(frame: Frame, fps: float) -> list[str]:
+def _options(frame: Frame, fps: int | float) -> list[str]:
     height, width = frame.shape[:2]
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
     # An odd side gets one more row or column: yuv420p halves both.
