@@ -1,4 +1,4 @@
-"""Every benchmark, one after another, as `make bench` runs them; tables on the terminal, JSON in a folder.
+"""Every benchmark, one after another, as `make bench` runs them: tables and JSON files.
 
 python benchmarks/run_all.py [--quick] [--output results/benchmarks]
 """
