@@ -1,6 +1,6 @@
 """The environment interface, batch first, and what an engine must bring for it."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -28,6 +28,7 @@ class Step(NamedTuple):
     distance: Array
 
 
+@runtime_checkable
 class Engine(Protocol):
     """The physics of one level for a batch; pure functions, the state an opaque pytree."""
 
