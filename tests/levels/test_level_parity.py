@@ -58,9 +58,9 @@ def test_packaged_level_loads(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(packaged_levels()))
 def test_packaged_level_equals_kinetix_own_loader(name):
-    from rtc.render import quiet_import
+    from rtc.env.kinetix_state import foreign_code
 
-    with quiet_import():
+    with foreign_code():
         from kinetix.util.saving import load_from_json_file
     state, static, params = load_from_json_file(f"{name}.json")
     level = load_level(name)

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from rtc import render
+from rtc.env.kinetix_state import foreign_code, kinetix_state
 from rtc.levels import Level, load_level
 
 RED, GREEN, BLUE = [255, 102, 102], [0, 204, 0], [0, 102, 204]
@@ -48,7 +49,7 @@ def test_picture_is_upright_and_not_mirrored(scene):
 
 
 def test_states_are_drawn_in_order_over_several_pieces(scene):
-    state = render.kinetix_state(scene)
+    state = kinetix_state(scene)
     dx = np.linspace(0, 2, 11, dtype=np.float32)  # more than are drawn at once
     pictures = render.render_states(scene, _moved(state, dx), downscale=4)
     assert pictures.shape == (11, 125, 125, 3)
@@ -57,6 +58,20 @@ def test_states_are_drawn_in_order_over_several_pieces(scene):
     pieces = [_moved(state, dx[:3]), _moved(state, dx[3:])]
     again = np.stack(list(render.iterate_frames(scene, pieces, downscale=4)))
     np.testing.assert_array_equal(again, pictures)
+
+
+def test_triangles_and_large_bodies_are_drawn_whole(tmp_path):
+    path = tmp_path / "scene.yaml"
+    path.write_text(
+        """
+size: m
+bodies:
+  slope: {polygon: [[0, 0], [4, 0], [4, 2]], position: [0.5, 1], fixed: true, role: blue}
+"""
+    )
+    picture = render.render_level(load_level(path), downscale=4)
+    blue = (picture == [0, 51, 102]).all(axis=-1)
+    assert blue.sum() == pytest.approx(4 * 2 / 2 * 25**2, rel=0.05)  # half base times height
 
 
 def test_unknown_downscale_is_refused(scene):
@@ -77,10 +92,10 @@ def test_export_writes_arrays_and_picture(tmp_path):
 
 
 def test_state_has_the_leaves_of_kinetix_own_empty_state(scene):
-    with render.quiet_import():
+    with foreign_code():
         from kinetix.environment.utils import create_empty_env, static_env_params_from_size
     expected = create_empty_env(static_env_params_from_size("s"))
-    found = render.kinetix_state(scene)
+    found = kinetix_state(scene)
     for (path, leaf), (other, mine) in zip(
         jax.tree.leaves_with_path(expected), jax.tree.leaves_with_path(found), strict=True
     ):
