@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from rtc.cells import delay_label, parse_cells
+from rtc.checkpoints import mend_command
 from rtc.config import Cell, EnvConfig, EvaluationConfig, MethodConfig
 from rtc.env import make_env
 from rtc.errors import ArtifactError
@@ -24,7 +25,7 @@ from rtc.evaluate.tally import used_actions
 from rtc.evaluate.timing import time_method
 from rtc.io import write_csv
 from rtc.levels import Level
-from rtc.loading import load_policy
+from rtc.loading import LoadedPolicy, load_policy
 from rtc.methods import make_method
 from rtc.resume import resume_state
 from rtc.stats import wilson_interval
@@ -90,27 +91,50 @@ def load_scene(
     # Every method takes another number of flow steps, if its entry says so.
     flow_steps = options.pop("flow_steps", config.flow_steps)
     made = make_method(MethodConfig(method.method, method.policy, options), label)
-    policy = load_policy(policy_dir)
+    loaded = load_policy(policy_dir)
+    environment = make_env(level, engine=env.engine, reward=env.reward)
+    _check_level(environment, loaded, policy_dir)
     weak_epoch = getattr(made, "weak_epoch", None)
-    weak_policy = None if weak_epoch is None else load_policy(policy_dir, epoch=weak_epoch)
-    try:
-        scene, policies = make_scene(
-            make_env(level, engine=env.engine, reward=env.reward),
-            made,
-            policy,
-            weak_policy,
-            used=used_actions(level),
-            action_noise=env.action_noise,
-            flow_steps=flow_steps,
-        )
-    except ValueError as error:
-        raise ArtifactError(
-            f"{policy_dir}: {error}; the level changed since training, so delete this folder "
-            f"and the level's data set and run the same command again"
-        ) from error
-    seed = int(Path(policy_dir).name.removeprefix("seed_"))
-    keys = {"level": level.name, "policy": method.policy, "seed": seed, "method": label}
+    weak = None if weak_epoch is None else load_policy(policy_dir, epoch=weak_epoch).policy
+    scene, policies = make_scene(
+        environment,
+        made,
+        loaded.policy,
+        weak,
+        used=used_actions(level),
+        action_noise=env.action_noise,
+        flow_steps=flow_steps,
+    )
+    keys = {
+        "level": level.name,
+        "policy": method.policy,
+        "seed": _policy_seed(loaded, policy_dir),
+        "method": label,
+    }
     return scene, policies, keys
+
+
+def _policy_seed(loaded: LoadedPolicy, policy_dir: Path) -> int:
+    number = Path(policy_dir).name.removeprefix("seed_")
+    return loaded.info.get("seed", int(number) if number.isdigit() else 0)
+
+
+def _check_level(env: Any, loaded: LoadedPolicy, policy_dir: Path) -> None:
+    """Raises ArtifactError unless the policy was trained on this level and its observation."""
+    trained = loaded.info["level"]
+    if trained["name"] != env.level.name:
+        raise ArtifactError(
+            f"{policy_dir}: this policy was trained on level {trained['name']!r}, "
+            f"not on {env.level.name!r}; name its own level, or train one for this"
+        )
+    compact = loaded.policy.obs_dim == env.observation_size
+    same = compact and np.array_equal(loaded.observation_indices, env.observation_indices)
+    full = loaded.policy.obs_dim == len(env.observation_constants)
+    if trained.get("digest", env.level.digest) != env.level.digest or not (same or full):
+        raise ArtifactError(
+            f"{policy_dir}: level {env.level.name!r} changed since this policy was trained; "
+            f"bring back its file, or run: {mend_command(Path(policy_dir))}"
+        )
 
 
 def play_cells(

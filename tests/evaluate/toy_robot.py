@@ -72,7 +72,7 @@ class ToyEnv:
         return full[:, self.observation_indices]
 
 
-def toy_policy(seed=0, obs_dim=3, push=0.9):
+def toy_policy(seed=0, obs_dim=3, push=0.55):
     """A random policy that on the whole pushes towards the goal."""
     config = ModelConfig(
         channel_dim=16, channel_hidden_dim=16, token_hidden_dim=8, num_layers=1, action_chunk_size=8

@@ -1,0 +1,223 @@
+"""The stage as the workflow calls it: files, bytes, resumption, errors. The robot is a toy."""
+
+import dataclasses
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import rtc.evaluate.run as stage
+from rtc.config import EnvConfig, EvaluationConfig, MethodConfig
+from rtc.errors import ArtifactError, ConfigError
+from rtc.evaluate import evaluate_method
+from rtc.levels import load_level
+from rtc.loading import LoadedPolicy
+from rtc.stats import wilson_interval
+from rtc.tables import (
+    EVALUATION_COLUMNS,
+    TIMING_COLUMNS,
+    join_evaluations,
+    join_timings,
+    read_evaluations,
+    read_rollouts,
+    read_timings,
+)
+from tests.evaluate.toy_robot import ToyEnv, toy_policy
+
+ENV = EnvConfig(engine="toy", action_noise=0.1, reward="reference")
+CONFIG = EvaluationConfig(rollouts=70, rollouts_per_batch=64, flow_steps=3, cells=None)
+SWEEP = [
+    {"delay": 0, "horizon": 3},
+    {"delay": 2, "horizon": 4, "estimate": 1},
+    {"delay": {"uniform": [1, 3]}, "horizon": 4, "estimate": 2},
+]
+
+
+@pytest.fixture(scope="module")
+def level():
+    return load_level("h17_unicycle")
+
+
+@pytest.fixture
+def evaluate(monkeypatch, tmp_path, level):
+    """Runs the stage with the toy robot in place of the engine and of a trained policy."""
+
+    def make_env(level, engine, reward):
+        toy = ToyEnv()
+        toy.level = level
+        return toy
+
+    def load_policy(path, epoch=None):
+        if not str(path).endswith("seed_3"):
+            raise ArtifactError(f"{path}: missing")
+        info = {
+            "level": {"name": level.name, "digest": level.digest},
+            "observation": {"indices": ToyEnv.observation_indices},
+        }
+        return LoadedPolicy(toy_policy(seed=epoch or 0), level.name, epoch or 3, info)
+
+    monkeypatch.setattr(stage, "make_env", make_env)
+    monkeypatch.setattr(stage, "load_policy", load_policy)
+    monkeypatch.setattr(stage, "used_actions", lambda level: np.array([True, False]))
+    monkeypatch.setattr("rtc.evaluate.timing.SECONDS", 0.0)
+
+    def run(out="out", method=None, cells=SWEEP, label="m", folder="seed_3", **changes):
+        out = tmp_path / out
+        state = changes.pop("state_dir", None)
+        evaluate_method(
+            level,
+            ENV,
+            tmp_path / folder,
+            label,
+            method or MethodConfig("naive", "flow", {}),
+            dataclasses.replace(CONFIG, cells=cells, **changes),
+            out / "m.csv",
+            out / "m.parquet",
+            seed=7,
+            state_dir=state,
+        )
+        return out
+
+    return run
+
+
+def test_files_say_what_was_played(evaluate):
+    out = evaluate(method=MethodConfig("realtime", "flow", {"schedule": "exp", "beta": 5.0}))
+    table = read_evaluations(out / "m.csv")
+    assert tuple(table.columns) == EVALUATION_COLUMNS
+    assert list(table.seed) == [3, 3, 3] and set(table.level) == {"h17_unicycle"}
+    assert table.delay.tolist()[:2] == [0, 2] and np.isnan(table.delay[2])
+    assert table.delay_distribution[2] == "uniform 1-3"
+    assert table.estimate.tolist() == [0, 1, 2]
+    assert set(table.rollouts) == {70} and set(table.network_evaluations) == {6}
+    assert json.loads(table.options[0]) == {"beta": 5.0, "schedule": "exp"}
+    rollouts = read_rollouts(out / "m.parquet")
+    assert len(rollouts) == 3 * 70
+    for cell, (_, group) in zip(
+        table.itertuples(), rollouts.groupby(["estimate", "horizon"], sort=True)
+    ):
+        assert cell.solved == group.solved.sum()
+        assert cell.solve_rate == pytest.approx(group.solved.mean())
+        low, high = map(float, wilson_interval(cell.solved, 70))
+        assert (cell.solve_rate_low, cell.solve_rate_high) == pytest.approx((low, high))
+        assert cell.mean_length == pytest.approx(group.length.mean())
+        assert cell.jump_mean == pytest.approx(group.jump_mean.mean(), rel=1e-6)
+    assert rollouts[rollouts.estimate == 0].mismatch.isna().all()
+    metadata = pq.read_schema(out / "m.parquet").metadata
+    assert json.loads(metadata[b"options"])["beta"] == 5.0
+    assert b"rollouts" in metadata[b"title"]
+
+
+def test_times_stand_apart(evaluate):
+    table = read_timings(evaluate() / "m.timing.csv")
+    assert tuple(table.columns) == TIMING_COLUMNS
+    assert list(table.batch) == [1, 64]
+    assert (table.seconds_per_chunk > 0).all() and (table.network_evaluations == 3).all()
+
+
+def test_two_runs_give_the_same_bytes(evaluate):
+    first, second = evaluate("first"), evaluate("second", rollouts_per_batch=5)
+    for name in ("m.csv", "m.parquet"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_a_killed_job_keeps_its_finished_cells(evaluate, tmp_path, monkeypatch, caplog):
+    expected = evaluate("whole")
+    state, played = tmp_path / "state", []
+    play_cell = stage.play_cell
+
+    def dies_in_the_third(*arguments):
+        if len(played) == 2:
+            raise KeyboardInterrupt
+        played.append(arguments)
+        return play_cell(*arguments)
+
+    monkeypatch.setattr(stage, "play_cell", dies_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("killed", state_dir=state)
+    kept = sorted(path.name for path in state.rglob("*.npz"))
+    assert kept == ["delay_0_horizon_3_estimate_0.npz", "delay_2_horizon_4_estimate_1.npz"]
+    # One of the two is damaged meanwhile.
+    next(state.rglob("delay_2*.npz")).write_bytes(b"PK\x03\x04 half a file")
+    played.clear()
+    with caplog.at_level(logging.WARNING, "rtc"):
+        resumed = evaluate("resumed", state_dir=state)
+    assert len(played) == 2 and "delay_2_horizon_4_estimate_1.npz ignored" in caplog.text
+    for name in ("m.csv", "m.parquet"):
+        assert (resumed / name).read_bytes() == (expected / name).read_bytes()
+    assert not list(state.rglob("*.npz")), "state is dropped once the outputs stand"
+
+
+def test_cells_of_another_config_are_not_taken(evaluate, tmp_path, monkeypatch, caplog):
+    state = tmp_path / "state"
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "write_rollouts", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluate("killed", state_dir=state, cells=SWEEP[:1])
+    assert len(list(state.rglob("*.npz"))) == 1
+    with caplog.at_level(logging.WARNING, "rtc"):
+        out = evaluate("other", state_dir=state, cells=SWEEP[:1], rollouts=20)
+    assert "rollouts changed; starting anew" in caplog.text
+    assert read_evaluations(out / "m.csv").rollouts[0] == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"cells": {"delays": [3], "horizons": [2]}}, ConfigError, "delay 3 with horizon 2"),
+        ({"method": MethodConfig("naiv", "flow", {})}, ConfigError, "did you mean 'naive'"),
+        (
+            {"method": MethodConfig("realtime", "flow", {"schedule": "exp", "bet": 1.0})},
+            ConfigError,
+            "methods.m.bet",
+        ),
+        ({"folder": "nowhere"}, ArtifactError, "nowhere: missing"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_written(evaluate, tmp_path, changes, error, words):
+    with pytest.raises(error, match=words):
+        evaluate(**changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_flow_steps_of_one_method(evaluate):
+    method = MethodConfig("naive", "flow", {"flow_steps": 2})
+    assert set(read_evaluations(evaluate(method=method) / "m.csv").network_evaluations) == {2}
+
+
+def test_weak_policy_is_the_earlier_epoch(evaluate):
+    bid = {"samples": 4, "keep": 2}
+    early = evaluate("early", MethodConfig("bid", "flow", bid | {"weak_epoch": 1}), SWEEP[1:2])
+    late = evaluate("late", MethodConfig("bid", "flow", bid | {"weak_epoch": 2}), SWEEP[1:2])
+    jerks = [read_evaluations(out / "m.csv").jerk[0] for out in (early, late)]
+    assert jerks[0] != jerks[1]
+
+
+def test_joined_tables_are_sorted_whatever_the_order(evaluate, tmp_path):
+    second = evaluate("b", label="second", cells=SWEEP[:2])
+    first = evaluate("a", label="first")
+    files = [first / "m.csv", second / "m.csv"]
+    join_evaluations(files, tmp_path / "one.csv")
+    join_evaluations(files[::-1], tmp_path / "two.csv")
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    joined = pd.read_csv(tmp_path / "one.csv")
+    assert list(joined.method) == ["first"] * 3 + ["second"] * 2
+    assert list(joined.delay[:2]) == [0, 2] and joined.delay.isna()[2]
+    join_timings([second / "m.timing.csv", first / "m.timing.csv"], tmp_path / "times.csv")
+    assert list(read_timings(tmp_path / "times.csv").method) == ["first"] * 2 + ["second"] * 2
+
+
+def test_damaged_tables_are_named(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("level,policy\n")
+    with pytest.raises(ArtifactError, match=r"m\.csv: no column 'seed'"):
+        read_evaluations(path)
+    path = tmp_path / "m.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(ArtifactError, match=r"m\.parquet: cannot be read"):
+        read_rollouts(path)
+    with pytest.raises(ArtifactError, match=r"nothing\.csv: cannot be read"):
+        read_evaluations(tmp_path / "nothing.csv")
