@@ -14,7 +14,7 @@ rule level:
         ),
     params:
         source=lambda wildcards: LEVELS[wildcards.level],
-        code=code_digest("rtc.render", without=("rtc.env",)),
+        code=code_digest("rtc.render"),
     log:
         "results/logs/levels/{level}.log",
     benchmark:
