@@ -37,7 +37,8 @@ def stage_threads(stage):
 
 def stage_resources(stage, gpu=0):
     limits = RUN.resources[stage]
-    return {"mem_mb": limits.mem_mb, "runtime": limits.runtime, "gpu": gpu}
+    # Kubernetes reads even `gpu: 0` as a wish for one, so other jobs do not name it.
+    return {"mem_mb": limits.mem_mb, "runtime": limits.runtime} | ({"gpu": gpu} if gpu else {})
 
 
 def section(value, *without):
