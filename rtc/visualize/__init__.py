@@ -15,12 +15,13 @@ from rtc.visualize.steps import (
     save_tracking_plots,
 )
 from rtc.visualize.timeline import ChunkTimeline, plot_chunk_timeline, switch_jumps, switches
-from rtc.visualize.tracked import TrackingError
+from rtc.visualize.tracked import TrackingError, check_indices
 
 __all__ = [
     "ChunkTimeline",
     "TrackingError",
     "animate_chunk_formation",
+    "check_indices",
     "plot_chunk_timeline",
     "plot_comparison_grid",
     "plot_error_over_steps",

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 
 FigSize = tuple[float | int, float | int]
 
-# One colour for one meaning, in every picture; readable with the common colour blindnesses.
-NAIVE = "#0072B2"
-REALTIME = "#E69F00"
+# One colour for one meaning, in every picture; methods as in the figures of the report.
+NAIVE = "#4d4d4d"
+REALTIME = "#0072b2"
 PREVIOUS = "#D62728"
 STATE = "#22223B"
 VELOCITY = "#6A4C93"
@@ -30,8 +30,17 @@ INK = "#333333"
 STEP_COLORS = matplotlib.colormaps["viridis"].resampled(256)
 STEP_COLORS = LinearSegmentedColormap.from_list("steps", STEP_COLORS(np.linspace(0, 0.9, 64)))
 
-METHOD_COLORS = {"naive": NAIVE, "realtime": REALTIME}
-OTHER_COLORS = ("#009E73", "#CC79A7", "#56B4E9", "#8A5A44", "#6A4C93")
+METHOD_COLORS = {
+    "naive": NAIVE,
+    "realtime": REALTIME,
+    "hard_masking": "#56b4e9",
+    "bid": "#d55e00",
+    "bid_rejection": "#e69f00",
+    "te": "#009e73",
+    "ttrtc": "#cc79a7",
+    "diffuser_overwrite": "#8b5a2b",
+}
+OTHER_COLORS = ("#009e73", "#cc79a7", "#56b4e9", "#8b5a2b", "#d55e00")
 
 RULES = {
     "font.family": "DejaVu Sans",

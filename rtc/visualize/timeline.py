@@ -1,6 +1,6 @@
 """An episode as a sequence of chunks: what was executed, and which chunk each action came from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from rtc.visualize.style import (
     PREVIOUS,
@@ -27,8 +28,9 @@ class ChunkTimeline(NamedTuple):
 
     actions: [t, a] as commanded, before the environment's noise. source: [t] number of the
     chunk each came from. starts: [k] step at which a chunk's inference began (its action 0 is
-    meant for that step). chunks: [k, h, a]. solved: the goal was reached. Chunk 0 is the one
-    in execution when the episode begins.
+    meant for that step). chunks: [k, h, a]. solved: the goal was reached. used: action
+    dimensions that move something, of which jumps are measured; None for all. Chunk 0 is the
+    one in execution when the episode begins.
     """
 
     actions: np.ndarray
@@ -36,6 +38,7 @@ class ChunkTimeline(NamedTuple):
     starts: np.ndarray
     chunks: np.ndarray
     solved: bool
+    used: Sequence[int] | None = None
 
 
 @styled
@@ -44,6 +47,8 @@ def plot_chunk_timeline(
     action_dim_idx: int = 0,
     window: tuple[int, int] | None = None,
     figsize: FigSize | None = None,
+    *,
+    mark: int | None = None,
 ) -> Figure:
     """Executed actions over an episode, one panel a method, on common axes.
 
@@ -54,6 +59,7 @@ def plot_chunk_timeline(
 
     timelines: method name -> episode, of episodes under the same noise.
     window: first step and the step after the last; None for the whole of the longest episode.
+    mark: a step to point at, the decision that other pictures show.
     Raises ValueError naming a wrong rank or an index out of range.
     """
     episodes = {name: _checked(timeline, name) for name, timeline in timelines.items()}
@@ -74,6 +80,18 @@ def plot_chunk_timeline(
         panel.set_title(_describe(name, episode))
         _bars_panel(bars, episode, method_color(name), (begin, end))
     _same_height(grid[::2])
+    if mark is not None and begin <= mark < end:
+        grid[-2].annotate(
+            "decision",
+            (mark, 0),
+            (mark, 0.16),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            fontsize=9,
+            arrowprops={"arrowstyle": "->", "color": STATE},
+            zorder=5,
+        )
+    grid[-1].xaxis.set_major_locator(MaxNLocator(14, integer=True))
     grid[-1].set_xlim(begin - 0.5, end - 0.5)
     grid[-1].set_xlabel("environment step")
     figure.legend(handles=_legend(), loc="outside lower center", ncols=5)
@@ -86,9 +104,10 @@ def switches(timeline: ChunkTimeline) -> np.ndarray:
 
 
 def switch_jumps(timeline: ChunkTimeline) -> np.ndarray:
-    """Euclidean distance between the actions before and at each switch, [n]."""
+    """Euclidean distance between the actions before and at each switch, [n]; see `used`."""
     at = switches(timeline)
-    return np.linalg.norm(timeline.actions[at] - timeline.actions[at - 1], axis=-1)
+    steps = timeline.actions[at] - timeline.actions[at - 1]
+    return np.linalg.norm(steps if timeline.used is None else steps[:, timeline.used], axis=-1)
 
 
 def _checked(timeline: ChunkTimeline, name: str) -> ChunkTimeline:

@@ -1,0 +1,50 @@
+"""A policy folder as training leaves it, with a small network of random parameters."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from flax import nnx
+
+from rtc.checkpoints import save_checkpoint
+from rtc.flow import FlowPolicy, ModelConfig
+from rtc.io import write_json
+from rtc.physics.observation import observation_spec
+
+MODEL = ModelConfig(
+    channel_dim=32, channel_hidden_dim=32, token_hidden_dim=16, num_layers=2, action_chunk_size=8
+)
+
+
+def random_policy(obs_dim, action_dim=6, seed=0):
+    """A policy whose every parameter differs from 0, so that time and noise count."""
+    policy = FlowPolicy(obs_dim=obs_dim, action_dim=action_dim, config=MODEL, rngs=nnx.Rngs(seed))
+    graph, state = nnx.split(policy)
+    leaves, tree = jax.tree.flatten(state)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    noisy = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys)]
+    return nnx.merge(graph, jax.tree.unflatten(tree, noisy))
+
+
+def save_policy(folder, level, epochs=(2, 4)):
+    """Writes `folder` with a checkpoint per epoch, of different parameters each."""
+    spec = observation_spec(level)
+    for epoch in epochs:
+        policy = random_policy(len(spec.indices), seed=epoch)
+        save_checkpoint(
+            folder / "checkpoints" / str(epoch), nnx.to_pure_dict(nnx.state(policy, nnx.Param))
+        )
+    about = {
+        "level": {"name": level.name, "digest": level.digest},
+        "obs_dim": len(spec.indices),
+        "action_dim": 6,
+        "model": dataclasses.asdict(MODEL),
+        "observation": {
+            "indices": np.asarray(spec.indices).tolist(),
+            "constants": np.asarray(spec.constants).tolist(),
+            "names": list(spec.names),
+        },
+        "kept_epochs": list(epochs),
+    }
+    write_json(folder / "policy.json", about)
+    return folder
