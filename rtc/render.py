@@ -51,17 +51,38 @@ def iterate_frames(
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Draws states one picture after the other, eight at once, in bounded memory.
 
-    states: Kinetix `EnvState`s in pieces with leaves `[t, ...]`, each piece of any length.
+    states: Kinetix `EnvState`s in pieces with leaves `[t, ...]`, each piece of any length; a
+        generator that steps an environment and gives `env.to_kinetix(state)` will do.
     Raises ValueError for a downscale other than 1, 2 and 4.
     """
     draw = _renderer(level.static, downscale, _largest_body(level))
-    for piece in states:
-        count = jax.tree.leaves(piece)[0].shape[0]
-        for start in range(0, count, STATES_AT_ONCE):
-            rows = np.minimum(np.arange(start, start + STATES_AT_ONCE), count - 1)
-            with foreign_code():
-                pictures = np.asarray(draw(jax.tree.map(operator.itemgetter(rows), piece)))
-            yield from pictures[: count - start]
+    for few in _regrouped(states):
+        count = _length(few)
+        rows = np.minimum(np.arange(STATES_AT_ONCE), count - 1)
+        with foreign_code():
+            pictures = np.asarray(draw(jax.tree.map(operator.itemgetter(rows), few)))
+        yield from pictures[:count]
+
+
+def _regrouped(pieces: Iterable[PyTree]) -> Iterator[PyTree]:
+    """The same states in pieces of `STATES_AT_ONCE`, the last one shorter."""
+    held: PyTree = None
+    for piece in pieces:
+        piece = jax.tree.map(np.asarray, piece)
+        held = piece if held is None else jax.tree.map(_joined, held, piece)
+        while _length(held) > STATES_AT_ONCE:
+            yield jax.tree.map(operator.itemgetter(slice(STATES_AT_ONCE)), held)
+            held = jax.tree.map(operator.itemgetter(slice(STATES_AT_ONCE, None)), held)
+    if held is not None and _length(held):
+        yield held
+
+
+def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.concatenate([first, second])
+
+
+def _length(piece: PyTree) -> int:
+    return jax.tree.leaves(piece)[0].shape[0]
 
 
 def save_picture(path: str | Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:

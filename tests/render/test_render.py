@@ -55,7 +55,7 @@ def test_states_are_drawn_in_order_over_several_pieces(scene):
     assert pictures.shape == (11, 125, 125, 3)
     columns = [_column(picture, GREEN) for picture in pictures]
     np.testing.assert_allclose(np.diff(columns), 0.2 * 25, atol=1.01)
-    pieces = [_moved(state, dx[:3]), _moved(state, dx[3:])]
+    pieces = [_moved(state, part) for part in (dx[:1], dx[1:3], dx[3:])]
     again = np.stack(list(render.iterate_frames(scene, pieces, downscale=4)))
     np.testing.assert_array_equal(again, pictures)
 
