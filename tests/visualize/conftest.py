@@ -1,7 +1,8 @@
 """Runs and episodes to draw."""
 
 import pytest
-from made_up import made_up_episode, made_up_run
+
+from tests.visualize.made_up import made_up_episode, made_up_run
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import inspect
 
 import numpy as np
 import pytest
-from made_up import HORIZON, made_up_run
 from matplotlib.figure import Figure
 
 from rtc.visualize import (
@@ -14,6 +13,7 @@ from rtc.visualize import (
     plot_trajectory_comparison,
 )
 from rtc.visualize.style import PREVIOUS
+from tests.visualize.made_up import HORIZON, made_up_run
 
 PAIRS = (
     plot_rtc_comparison,

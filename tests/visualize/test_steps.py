@@ -6,7 +6,6 @@ import matplotlib
 import matplotlib.pyplot
 import numpy as np
 import pytest
-from made_up import DIMS, HORIZON, made_up_run
 from matplotlib.figure import Figure
 
 from rtc import visualize
@@ -16,6 +15,7 @@ from rtc.visualize import (
     plot_flow_matching_steps,
     save_tracking_plots,
 )
+from tests.visualize.made_up import DIMS, HORIZON, made_up_run
 
 SINGLE = (plot_flow_matching_steps, plot_error_over_steps, plot_comparison_grid)
 
