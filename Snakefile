@@ -34,3 +34,9 @@ rule all:
         "results/evaluations.csv",
         "results/summary.md",
         "results/datasets/README.md",
+
+
+# The report is written when a run of everything ends; a part built by name leaves it as it is.
+onsuccess:
+    if not set(workflow.dag_settings.targets) - {"all"}:
+        write_report(config, workflow.main_snakefile)

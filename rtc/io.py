@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -61,6 +59,6 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """Writes a table with a fixed float format, so equal numbers give equal bytes."""
+def write_csv(path: str | Path, table: Any) -> None:
+    """Writes a pandas table with a fixed float format, so equal numbers give equal bytes."""
     write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))

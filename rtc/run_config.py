@@ -69,8 +69,9 @@ def load_run_config(config: Mapping[str, Any], schema: str | Path) -> RunConfig:
     config: the merged YAML. schema: path of config.schema.yaml.
     Raises ConfigError: one line with the key's path, what was expected, the nearest name.
     """
-    config = {key: _parse_section(key, value) for key, value in config.items()}
-    _check_schema(config, yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
+    rules = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
+    config = {k: _read_text(v, rules["properties"].get(k, {}), k) for k, v in config.items()}
+    _check_schema(config, rules)
     policies = _policies(config["policies"])
     methods = {label: method_config(label, m) for label, m in config["methods"].items()}
     run = RunConfig(
@@ -98,13 +99,21 @@ def load_run_config(config: Mapping[str, Any], schema: str | Path) -> RunConfig:
     return run
 
 
-def _parse_section(key: str, value: Any) -> Any:
-    """`snakemake --config policies={...}` delivers text; read it as the YAML that it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+def _read_text(value: Any, schema: Mapping[str, Any], where: str) -> Any:
+    """`snakemake --config experts={seeds: 3}` delivers text; where the schema expects something
+    else than text, read it as the YAML that it is."""
+    kinds = schema.get("type", "string")
+    if isinstance(value, str) and ("string" not in kinds or value.lstrip()[:1] in ("{", "[")):
         try:
-            return yaml.safe_load(value)
+            value = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{key}: not valid YAML: {value!r}") from error
+            raise ConfigError(f"{where}: not valid YAML: {value!r}") from error
+    if isinstance(value, Mapping):
+        keys, others = schema.get("properties", {}), schema.get("additionalProperties")
+        others = others if isinstance(others, Mapping) else {}
+        return {k: _read_text(v, keys.get(k, others), f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, list) and "items" in schema:
+        return [_read_text(v, schema["items"], f"{where}.{i}") for i, v in enumerate(value)]
     return value
 
 

@@ -151,6 +151,13 @@ def test_text_from_the_command_line_is_read_as_yaml():
     assert len(run.cells) == 11
 
 
+def test_nested_text_from_the_command_line_is_read_by_the_schema():
+    over = {"experts": {"seeds": "3", "stop_at_solve_rate": "null", "hidden_sizes": "[8]"}}
+    run = load_run_config(merged(over), SCHEMA)
+    assert (run.experts.seeds, run.experts.stop_at_solve_rate) == (3, None)
+    assert run.experts.hidden_sizes == (8,)
+
+
 def test_a_variant_inherits_from_the_policy_it_starts_from():
     over = {
         "policies": {

@@ -1,9 +1,12 @@
 # What every stage shares: the checked configuration, the names of levels, and digests of code.
 import dataclasses
+import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from rtc.errors import ConfigError, RtcError
 from rtc.levels import level_file, safe_name
@@ -11,12 +14,18 @@ from rtc.run_config import METHOD_OPTIONS, ImportedPolicy, load_run_config
 from rtc.sources import code_digest
 
 try:
-    RUN = load_run_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    RUN = load_run_config(
+        config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+    )
     # Safe file name of each level -> the name or path that the user gave.
     LEVELS = {safe_name(level): level for level in RUN.levels}
     if len(LEVELS) < len(RUN.levels):
-        twins = sorted(n for n in LEVELS if sum(safe_name(x) == n for x in RUN.levels) > 1)
-        raise ConfigError(f"levels: two entries share the file name {twins[0]!r}; rename a file")
+        twins = sorted(
+            n for n in LEVELS if sum(safe_name(x) == n for x in RUN.levels) > 1
+        )
+        raise ConfigError(
+            f"levels: two entries share the file name {twins[0]!r}; rename a file"
+        )
     LEVEL_FILES = {name: level_file(level) for name, level in LEVELS.items()}
 except RtcError as error:
     raise WorkflowError(str(error)) from None
@@ -38,7 +47,9 @@ def stage_threads(stage):
 def stage_resources(stage, gpu=0):
     limits = RUN.resources[stage]
     # Kubernetes reads even `gpu: 0` as a wish for one, so other jobs do not name it.
-    return {"mem_mb": limits.mem_mb, "runtime": limits.runtime} | ({"gpu": gpu} if gpu else {})
+    return {"mem_mb": limits.mem_mb, "runtime": limits.runtime} | (
+        {"gpu": gpu} if gpu else {}
+    )
 
 
 def section(value, *without):
@@ -71,4 +82,18 @@ def group_name(stage, group):
 def method_code(method):
     """Digest of the evaluation's code without the files of the other methods."""
     others = set(METHOD_OPTIONS) - {method}
-    return code_digest("rtc.evaluate", without=tuple(f"rtc.methods.{name}" for name in others))
+    return code_digest(
+        "rtc.evaluate", without=tuple(f"rtc.methods.{name}" for name in others)
+    )
+
+
+def write_report(config, snakefile):
+    """Writes results/report.html of the finished run, under the configuration it ran with."""
+    used = Path("results/config.yaml")
+    used.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--nolock"]
+    command += ["--workflow-profile", "none", "--configfile", str(used)]
+    command += ["--quiet", "all", "--report", "results/report.html"]
+    logger.info("Writing results/report.html ...")
+    if subprocess.run(command).returncode:
+        logger.error("The report could not be written; the results are complete.")

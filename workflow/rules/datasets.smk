@@ -8,11 +8,6 @@ rule dataset:
         checkpoints=experts_of("checkpoints"),
     output:
         "results/datasets/{level}.parquet",
-    params:
-        config=section(RUN.datasets),
-        env=section(RUN.env),
-        seed=RUN.seed,
-        code=code_digest("rtc.datasets"),
     log:
         "results/logs/datasets/{level}.log",
     benchmark:
@@ -20,6 +15,11 @@ rule dataset:
     threads: stage_threads("datasets")
     resources:
         **stage_resources("datasets", GPU),
+    params:
+        config=section(RUN.datasets),
+        env=section(RUN.env),
+        seed=RUN.seed,
+        code=code_digest("rtc.datasets"),
     script:
         "../scripts/dataset.py"
 
@@ -29,8 +29,6 @@ rule dataset_card:
         expand("results/datasets/{level}.parquet", level=LEVELS),
     output:
         "results/datasets/README.md",
-    params:
-        code=code_digest("rtc.datasets"),
     log:
         "results/logs/datasets/card.log",
     benchmark:
@@ -38,5 +36,7 @@ rule dataset_card:
     threads: 1
     resources:
         **stage_resources("figures"),
+    params:
+        code=code_digest("rtc.datasets"),
     script:
         "../scripts/dataset_card.py"

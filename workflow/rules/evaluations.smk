@@ -17,13 +17,6 @@ rule evaluation:
         cells=f"{EVALUATION}.csv",
         rollouts=f"{EVALUATION}.parquet",
         timing=f"{EVALUATION}.timing.csv",
-    params:
-        method=lambda wildcards: section(RUN.methods[wildcards.method]),
-        cells=[dataclasses.asdict(cell) for cell in RUN.cells],
-        config=section(RUN.evaluation, "cells"),
-        env=section(RUN.env),
-        seed=RUN.seed,
-        code=lambda wildcards: method_code(RUN.methods[wildcards.method].method),
     log:
         f"results/logs/evaluations/{{level}}/{{policy}}/seed_{{seed}}/{{method}}.log",
     benchmark:
@@ -31,6 +24,13 @@ rule evaluation:
     threads: stage_threads("evaluations")
     resources:
         **stage_resources("evaluations", GPU),
+    params:
+        method=lambda wildcards: section(RUN.methods[wildcards.method]),
+        cells=[dataclasses.asdict(cell) for cell in RUN.cells],
+        config=section(RUN.evaluation, "cells"),
+        env=section(RUN.env),
+        seed=RUN.seed,
+        code=lambda wildcards: method_code(RUN.methods[wildcards.method].method),
     script:
         "../scripts/evaluation.py"
 
@@ -47,8 +47,6 @@ rule evaluations:
             labels={"table": "all cells"},
         ),
         timing="results/timings.csv",
-    params:
-        code=code_digest("rtc.tables"),
     log:
         "results/logs/evaluations/join.log",
     benchmark:
@@ -56,5 +54,7 @@ rule evaluations:
     threads: 1
     resources:
         **stage_resources("figures"),
+    params:
+        code=code_digest("rtc.tables"),
     script:
         "../scripts/evaluations.py"

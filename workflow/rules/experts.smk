@@ -13,19 +13,23 @@ for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
             summary=per_seed(f"{EXPERT}/expert.json", group),
             progress=per_seed(f"{EXPERT}/progress.csv", group),
             checkpoints=directory(per_seed(f"{EXPERT}/checkpoints", group)),
+        log:
+            "results/logs/experts/{level}/"
+            + ("seed_{seed}" if group is None else f"seeds_{group[0]}")
+            + ".log",
+        benchmark:
+            "results/benchmarks/experts/{level}/"
+            + ("seed_{seed}" if group is None else f"seeds_{group[0]}")
+            + ".tsv"
+        threads: stage_threads("experts")
+        resources:
+            **stage_resources("experts", GPU),
         params:
             config=section(RUN.experts, "seeds", "seeds_per_job", "video"),
             env=section(RUN.env),
             seed=RUN.seed,
             seeds=lambda wildcards, group=group: seeds_of(group, wildcards),
             code=code_digest("rtc.ppo"),
-        log:
-            "results/logs/experts/{level}/" + ("seed_{seed}" if group is None else f"seeds_{group[0]}") + ".log",
-        benchmark:
-            "results/benchmarks/experts/{level}/" + ("seed_{seed}" if group is None else f"seeds_{group[0]}") + ".tsv"
-        threads: stage_threads("experts")
-        resources:
-            **stage_resources("experts", GPU),
         script:
             "../scripts/expert.py"
 
@@ -43,10 +47,6 @@ rule expert_video:
             subcategory="{level}",
             labels={"level": "{level}", "kind": "expert, seed {seed}"},
         ),
-    params:
-        env=section(RUN.env),
-        seed=RUN.seed,
-        code=code_digest("rtc.ppo.video"),
     log:
         f"results/logs/experts/{{level}}/seed_{{seed}}_video.log",
     benchmark:
@@ -54,6 +54,10 @@ rule expert_video:
     threads: 1
     resources:
         **stage_resources("figures"),
+    params:
+        env=section(RUN.env),
+        seed=RUN.seed,
+        code=code_digest("rtc.ppo.video"),
     script:
         "../scripts/expert_video.py"
 

@@ -12,9 +12,6 @@ rule level:
             category="Levels",
             labels={"level": "{level}"},
         ),
-    params:
-        source=lambda wildcards: LEVELS[wildcards.level],
-        code=code_digest("rtc.render"),
     log:
         "results/logs/levels/{level}.log",
     benchmark:
@@ -22,5 +19,8 @@ rule level:
     threads: stage_threads("levels")
     resources:
         **stage_resources("levels"),
+    params:
+        source=lambda wildcards: LEVELS[wildcards.level],
+        code=code_digest("rtc.render"),
     script:
         "../scripts/level.py"

@@ -1,7 +1,11 @@
 # Data sets -> flow policies, one target per level, policy and seed.
 POLICY = "results/policies/{level}/{policy}/seed_{seed}"
-TRAINED = {name: p for name, p in RUN.policies.items() if not isinstance(p, ImportedPolicy)}
-IMPORTED = {name: p for name, p in RUN.policies.items() if isinstance(p, ImportedPolicy)}
+TRAINED = {
+    name: p for name, p in RUN.policies.items() if not isinstance(p, ImportedPolicy)
+}
+IMPORTED = {
+    name: p for name, p in RUN.policies.items() if isinstance(p, ImportedPolicy)
+}
 
 
 def start_inputs(policy, group):
@@ -27,18 +31,17 @@ for policy, settings in TRAINED.items():
                 level="results/levels/{level}.npz",
                 start=start_inputs(policy, group),
             output:
-                summary=per_seed(POLICY.replace("{policy}", policy) + "/policy.json", group),
-                progress=per_seed(POLICY.replace("{policy}", policy) + "/progress.csv", group),
-                checkpoints=directory(
-                    per_seed(POLICY.replace("{policy}", policy) + "/checkpoints", group)
+                summary=per_seed(
+                    POLICY.replace("{policy}", policy) + "/policy.json", group
                 ),
-            params:
-                config=section(settings, "seeds", "seeds_per_job"),
-                env=section(RUN.env),
-                policy=policy,
-                seed=RUN.seed,
-                seeds=lambda wildcards, group=group: seeds_of(group, wildcards),
-                code=code_digest("rtc.training"),
+                progress=per_seed(
+                    POLICY.replace("{policy}", policy) + "/progress.csv", group
+                ),
+                checkpoints=directory(
+                    per_seed(
+                        POLICY.replace("{policy}", policy) + "/checkpoints", group
+                    )
+                ),
             log:
                 f"results/logs/policies/{{level}}/{policy}_"
                 + ("seed_{seed}" if group is None else f"seeds_{group[0]}")
@@ -52,6 +55,13 @@ for policy, settings in TRAINED.items():
             threads: stage_threads("policies")
             resources:
                 **stage_resources("policies", GPU),
+            params:
+                config=section(settings, "seeds", "seeds_per_job"),
+                env=section(RUN.env),
+                policy=policy,
+                seed=RUN.seed,
+                seeds=lambda wildcards, group=group: seeds_of(group, wildcards),
+                code=code_digest("rtc.training"),
             script:
                 "../scripts/policy.py"
 
@@ -66,10 +76,6 @@ for policy, settings in IMPORTED.items():
         output:
             summary=POLICY.replace("{policy}", policy) + "/policy.json",
             checkpoints=directory(POLICY.replace("{policy}", policy) + "/checkpoints"),
-        params:
-            source=settings.source,
-            policy=policy,
-            code=code_digest("rtc.exchange"),
         log:
             f"results/logs/policies/{{level}}/{policy}_seed_{{seed}}.log",
         benchmark:
@@ -77,5 +83,9 @@ for policy, settings in IMPORTED.items():
         threads: 1
         resources:
             **stage_resources("figures"),
+        params:
+            source=settings.source,
+            policy=policy,
+            code=code_digest("rtc.exchange"),
         script:
             "../scripts/import_policy.py"
