@@ -32,7 +32,7 @@ def write_opening(
     table = read_evaluations(evaluations)
     devices = sorted(read_timings(timings)["device"].unique())
     facts = {**facts, "Device": ", ".join(devices)}
-    answer = summary_sentences(table, paired_table(read_rollouts(rollouts)))
+    answer = summary_sentences(table, paired_table(read_rollouts(rollouts, columns=["solved"])))
     rates = _rates(table)
     write_text(markdown, _markdown(facts, answer, rates))
     write_text(rst, _rst(facts, answer, rates))

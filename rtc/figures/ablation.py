@@ -9,7 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rtc.figures.style import MethodStyle, empty_figure, house_style, plot_line, rate_axis
+from rtc.figures.style import (
+    MethodStyle,
+    empty_figure,
+    house_style,
+    legend_below,
+    plot_line,
+    rate_axis,
+)
 from rtc.stats import paper_line, pool
 
 NAMES = {"beta": "largest guidance weight β", "flow_steps": "flow steps n"}
@@ -40,6 +47,7 @@ def ablation(evaluations: pd.DataFrame, option: str, kind: str = "realtime") -> 
     with house_style():
         figure = Figure(figsize=(8.0, 3.6))
         left, right = figure.subplots(1, 2)
+        handles = []
         for number, delay in enumerate(delays):
             shade = matplotlib.colormaps["viridis"](0.05 + 0.8 * number / max(1, len(delays) - 1))
             style = MethodStyle(matplotlib.colors.to_hex(shade), MARKERS[number % 7], "-")
@@ -47,14 +55,16 @@ def ablation(evaluations: pd.DataFrame, option: str, kind: str = "realtime") -> 
             plot_line(left, own["value"], own["solve_rate"], style, own["low"], own["high"])
             own = bends[bends["delay"] == delay]
             plot_line(right, own["value"], own["acceleration_max"], style)
-            left.plot([], [], color=style.color, marker=style.marker, label=f"d = {delay}")
+            handles += left.plot(
+                [], [], color=style.color, marker=style.marker, label=f"d = {delay}"
+            )
         rate_axis(left)
         left.set_ylabel("solve rate")
         right.set_ylabel("largest second difference of actions")
         right.set_ylim(0, 1.08 * bends["acceleration_max"].max())
         for axes in (left, right):
             _value_axis(axes, sorted(set(values.values())), NAMES.get(option, option))
-        figure.legend(loc="outside lower center", ncols=len(delays))
+        legend_below(figure, handles)
     return figure
 
 

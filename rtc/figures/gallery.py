@@ -70,7 +70,7 @@ def draw_gallery(
     material = Material(
         evaluations=read_evaluations(evaluations),
         timings=read_timings(timings),
-        paired=paired_table(read_rollouts(rollouts)),
+        paired=paired_table(read_rollouts(rollouts, columns=["solved"])),
         experts=_progress(experts),
         policies=_progress(policies),
         threshold=threshold,

@@ -43,7 +43,7 @@ def solve_rate_map(evaluations: pd.DataFrame) -> Figure:
             axes.tick_params(labelbottom=number + columns >= len(methods))
         for axes in panels.ravel()[len(methods) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(image, ax=panels, shrink=0.8, aspect=18, pad=0.02)
+        bar = figure.colorbar(image, ax=panels, shrink=0.85 / rows, aspect=14, pad=0.02)
         bar.outline.set_visible(False)
         bar.ax.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=0))
         bar.set_label("solve rate")

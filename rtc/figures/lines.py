@@ -48,8 +48,8 @@ def solve_rate_per_level(evaluations: pd.DataFrame, over: str = "delay") -> Figu
     if line.empty:
         return empty_figure(f"no cell with {RULE[over]} was evaluated")
     levels, styles = _levels(line), method_styles(evaluations["method"])
-    columns = min(4, len(levels))
-    rows = math.ceil(len(levels) / columns)
+    rows = math.ceil(len(levels) / 4)
+    columns = math.ceil(len(levels) / rows)
     with house_style():
         figure = Figure(figsize=(max(4.6, 2.5 * columns), 0.7 + 2.2 * rows))
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()

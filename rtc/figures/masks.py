@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rtc.errors import did_you_mean
-from rtc.figures.style import house_style
+from rtc.figures.style import house_style, legend_below
 
 SCHEDULES = {
     "exp": ("#0072b2", "s", "soft (exp)"),
@@ -62,5 +62,5 @@ def paper_figure_8(delay: int = 2, horizon: int = 3, chunk_size: int = 8) -> Fig
         axes.set_xlabel("index i in the chunk")
         axes.set_ylabel("weight $W_i$")
         axes.set_title(f"H = {chunk_size}, d = {delay}, s = {horizon}")
-        figure.legend(loc="outside lower center", ncols=len(SCHEDULES))
+        legend_below(figure, axes.get_lines())
     return figure

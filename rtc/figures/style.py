@@ -43,8 +43,10 @@ KNOWN = {
     "diffuser_overwrite": MethodStyle("#8b5a2b", ">", "-"),
 }
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b5a2b", "#4d4d4d")
-MARKERS = ("h", "p", "*", "d", "8", "H", "<", ">")
-DASHES = ("--", "-.", ":")
+# For methods that are not known: Tol's muted colours, none of which is a known method's.
+OTHER_COLORS = ("#332288", "#882255", "#999933", "#aa4499", "#661100")
+OTHER_MARKERS = ("h", "p", "*", "d", "8", "H")
+OTHER_DASHES = ("-", "--", "-.")
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
@@ -57,20 +59,19 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
     styles = {name: style for name, style in KNOWN.items() if name in methods}
     others = [
         MethodStyle(color, marker, dash)
-        for dash in DASHES
-        for marker in MARKERS
-        for color in COLORS
+        for dash in OTHER_DASHES
+        for marker in OTHER_MARKERS
+        for color in OTHER_COLORS
     ]
-    taken: set[MethodStyle] = set()
+    taken: list[MethodStyle] = []
     for name in sorted(methods - set(KNOWN)):
         place = zlib.crc32(name.encode()) % len(others)
-        free = next(
-            others[(place + i) % len(others)]
-            for i in range(len(others) + len(methods))
-            if others[(place + i) % len(others)] not in taken or i >= len(others)
-        )
-        taken.add(free)
-        styles[name] = free
+        around = others[place:] + others[:place]
+        used = {style.color for style in taken}
+        new_color = [style for style in around if style.color not in used]
+        free = new_color or [style for style in around if style not in taken] or around
+        taken.append(free[0])
+        styles[name] = free[0]
     return styles
 
 
@@ -119,8 +120,8 @@ def plot_line(
     )
 
 
-def method_legend(figure: Figure, styles: dict[str, MethodStyle], place: str = "below") -> None:
-    """One legend for the whole figure, outside all axes, so that it covers no data."""
+def method_legend(figure: Figure, styles: dict[str, MethodStyle]) -> None:
+    """The methods' legend below the whole figure."""
     handles = [
         Line2D(
             [], [], color=style.color, linestyle=style.dash, marker=style.marker,
@@ -128,19 +129,23 @@ def method_legend(figure: Figure, styles: dict[str, MethodStyle], place: str = "
         )
         for name, style in styles.items()
     ]  # fmt: skip
-    columns = 1 if place == "right" else legend_columns(figure, styles)
-    where = "outside right upper" if place == "right" else "outside lower center"
-    figure.legend(handles=handles, loc=where, ncols=columns)
+    legend_below(figure, handles)
 
 
-def legend_columns(figure: Figure, names: Iterable[str]) -> int:
-    """Returns how many entries of a legend fit side by side."""
-    names = [readable(name) for name in names]
-    widest = max(len(name) for name in names)
-    # A letter is about 0.075 inch wide, and the handle with its gaps takes 0.65.
-    room = int(figure.get_figwidth() / (0.65 + 0.075 * widest))
-    rows = -(-len(names) // max(1, room))
-    return -(-len(names) // rows)
+def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
+    """A legend outside all axes, so that it covers no data, in as many lines as it needs; the
+    figure grows by what it takes beyond one line. handles: labelled artists."""
+    # A letter is about 0.07 inch wide, and the handle with its gaps takes 0.65.
+    widest = 0.65 + 0.07 * max(len(handle.get_label()) for handle in handles)
+    room = max(2, int(figure.get_figwidth() / widest))
+    rows = -(-len(handles) // room)
+    figure.set_figheight(figure.get_figheight() + 0.19 * (rows - 1))
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=-(-len(handles) // rows),
+        fontsize=7 if 2 * widest > figure.get_figwidth() else None,
+    )
 
 
 def readable(name: str) -> str:

@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from rtc.figures.style import COLORS, empty_figure, house_style, rate_axis, readable
+from rtc.figures.style import (
+    COLORS,
+    empty_figure,
+    house_style,
+    legend_below,
+    rate_axis,
+    readable,
+)
 
 # (level, seed) or (level, policy, seed) -> the run's progress.csv.
 Runs = Mapping[tuple[Any, ...], pd.DataFrame]
@@ -66,8 +73,8 @@ def policy_curves(runs: Runs) -> Figure:
 
 
 def _grid(levels: Sequence[str], sharey: bool) -> tuple[Figure, list[Axes]]:
-    columns = min(4, len(levels))
-    rows = math.ceil(len(levels) / columns)
+    rows = math.ceil(len(levels) / 4)
+    columns = math.ceil(len(levels) / rows)
     figure = Figure(figsize=(max(4.6, 2.7 * columns), 0.8 + 2.3 * rows))
     panels = figure.subplots(rows, columns, sharey=sharey, squeeze=False).ravel()
     for axes in panels[len(levels) :]:
@@ -83,7 +90,7 @@ def _draw(axes: Axes, table: pd.DataFrame, x: str, y: str, color: str, label: st
 
 
 def _label(panels: Sequence[Axes], levels: Sequence[str], x: str, y: str) -> None:
-    columns = min(4, len(levels))
+    columns = math.ceil(len(levels) / math.ceil(len(levels) / 4))
     for number, (axes, level) in enumerate(zip(panels, levels)):
         axes.set_title(readable(level))
         axes.set_xlabel(x if number + columns >= len(levels) else "")
@@ -95,6 +102,4 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels()):
             handles.setdefault(label, handle)
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(8, len(handles))
-    )
+    legend_below(figure, list(handles.values()))
