@@ -2,7 +2,8 @@
 
 A tree is stored as nested dicts of host arrays, whatever containers it had: a checkpoint
 written on a GPU opens anywhere, and any orbax user can read it. Keys of dicts, fields of
-NamedTuples and dataclasses and positions in sequences become the names. No pickle.
+NamedTuples and dataclasses and positions in sequences become the names; a key such as
+`in_proj/kernel` is a path of names. No pickle.
 
 Beside orbax's files lies `files.json` with the SHA-256 of each; they are compared
 before orbax opens anything, because on a broken file orbax fails late and not in one voice.
@@ -170,7 +171,7 @@ def _named_arrays(tree: PyTree) -> dict[Names, np.ndarray]:
 
 
 def _names(keys: tuple[Any, ...]) -> Names:
-    return tuple(str(_bare(key)) for key in keys) or ("value",)
+    return tuple(part for key in keys for part in str(_bare(key)).split("/")) or ("value",)
 
 
 def _bare(key: Any) -> Any:

@@ -1,0 +1,202 @@
+"""The compiled loop does what the plain steps do, whatever the parts and the grouping."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from rtc.policy.layers import contract, mix_tokens
+from rtc.training.learner import (
+    DeviceRows,
+    Learner,
+    count_parts,
+    describe,
+    draw_batch,
+    gather_windows,
+    init_params,
+    loss_and_gradient,
+    make_optimizer,
+    make_train,
+)
+
+OBS, ACT, H = 5, 6, 8
+
+
+@pytest.fixture(scope="module")
+def graph(config):
+    return describe(OBS, ACT, config)[0]
+
+
+@pytest.fixture(scope="module")
+def params(config):
+    return init_params(OBS, ACT, config, jax.random.split(jax.random.key(0), 2))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(1)
+    return DeviceRows(
+        jnp.asarray(rng.normal(size=(60, OBS)), jnp.float32),
+        jnp.asarray(rng.normal(size=(60, ACT)), jnp.float32),
+        jnp.asarray(rng.integers(0, H + 1, size=60), jnp.int32),
+    )
+
+
+@pytest.fixture(scope="module")
+def starts():
+    return jnp.asarray(np.random.default_rng(2).integers(0, 60 - H, size=(2, 3, 32)), jnp.int32)
+
+
+def test_actions_from_done_on_are_zero(rows):
+    obs, action = gather_windows(rows, jnp.arange(4), H)
+    np.testing.assert_array_equal(obs, rows.obs[:4])
+    for window in range(4):
+        alive = int(rows.alive[window])
+        np.testing.assert_array_equal(action[window, :alive], rows.action[window : window + alive])
+        assert not action[window, alive:].any()
+
+
+@pytest.mark.parametrize("delay", [None, 5])
+def test_parts_add_up_to_the_whole_batch(config, graph, params, rows, starts, delay):
+    config = dataclasses.replace(config, simulated_delay=delay)
+    own = jax.tree.map(lambda leaf: leaf[0], params)
+    obs, action = gather_windows(rows, starts[0, 0], H)
+    drawn = draw_batch(config, action.shape, jax.random.key(5))
+    assert ("delay" in drawn) == (delay is not None)
+    run = jax.jit(
+        lambda parts: loss_and_gradient(graph, own, obs, action, drawn, parts), static_argnums=0
+    )
+    whole, parts = run(1), run(4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), whole, parts)
+    policy = nnx.merge(graph, own)
+    np.testing.assert_allclose(whole[0], policy.loss(None, obs, action, **drawn), atol=2e-6)
+
+
+def test_draws_come_from_three_streams(config):
+    drawn = draw_batch(
+        dataclasses.replace(config, simulated_delay=5), (4000, H, ACT), jax.random.key(0)
+    )
+    assert abs(float(drawn["noise"].mean())) < 0.01
+    assert 0 <= float(drawn["time"].min()) < 0.01 < 0.99 < float(drawn["time"].max()) < 1
+    shares = np.bincount(np.asarray(drawn["delay"]), minlength=5) / 4000
+    np.testing.assert_allclose(shares, [0.636, 0.234, 0.086, 0.032, 0.012], atol=0.03)
+
+
+def plain_training(config, graph, params, rows, starts, key):
+    """The same steps one after another, each written out."""
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(config.max_grad_norm),
+        optax.adamw(
+            optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
+            weight_decay=config.weight_decay,
+        ),
+    )
+    opt_state = optimizer.init(params)
+    losses = []
+
+    @jax.jit
+    def step(params, opt_state, batch, key):
+        obs, action = gather_windows(rows, batch, H)
+        drawn = draw_batch(config, action.shape, key)
+        loss, grads = loss_and_gradient(graph, params, obs, action, drawn, 1)
+        changes, opt_state = optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, changes), opt_state, loss
+
+    for index, batch in enumerate(starts):
+        params, opt_state, loss = step(params, opt_state, batch, jax.random.fold_in(key, index))
+        losses.append(float(loss))
+    return params, losses
+
+
+def test_the_loop_equals_plain_steps(config, graph, params, rows, starts):
+    keys = jax.random.split(jax.random.key(9), 2)
+    train = make_train(graph, config, 2)
+    opt_state = jax.vmap(make_optimizer(config).init)(params)
+    learner = Learner(jax.tree.map(jnp.copy, params), opt_state)
+    learner, first = train(learner, rows, starts, keys, 0, 1)
+    learner, rest = train(learner, rows, starts, keys, 1, 3)
+    for seed in range(2):
+        own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], params)
+        expected, losses = plain_training(config, graph, own, rows, starts[seed], keys[seed])
+        np.testing.assert_allclose(first.loss[seed] + rest.loss[seed], sum(losses), rtol=1e-5)
+        got = jax.tree.map(lambda leaf, seed=seed: leaf[seed], learner.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), got, expected)
+    assert (np.asarray(rest.bad) == -1).all()
+
+
+def test_one_seed_alone_is_the_same_as_among_others(config, graph, params, rows, starts):
+    keys = jax.random.split(jax.random.key(9), 2)
+
+    def train(chosen):
+        own = jax.tree.map(lambda leaf: leaf[chosen], params)
+        learner = Learner(own, jax.vmap(make_optimizer(config).init)(own))
+        run = make_train(graph, config, len(jax.tree.leaves(own)[0]))
+        return run(learner, rows, starts[chosen], keys[chosen], 0, 3)[0].params
+
+    both, alone = train(jnp.array([0, 1])), train(jnp.array([1]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b[0], atol=1e-6), both, alone)
+
+
+def test_the_first_minibatch_that_is_not_finite_is_told(config, graph, params, rows, starts):
+    poisoned = rows._replace(action=rows.action.at[10].set(jnp.nan), alive=jnp.full(60, H))
+    starts = jnp.zeros((2, 4, 32), jnp.int32).at[1, 2, 7].set(8)
+    learner = Learner(jax.tree.map(jnp.copy, params), jax.vmap(make_optimizer(config).init)(params))
+    train = make_train(graph, config, 2)
+    learner, progress = train(
+        learner, poisoned, starts, jax.random.split(jax.random.key(0), 2), 0, 4
+    )
+    np.testing.assert_array_equal(progress.bad, [-1, 2])
+
+
+def test_warm_up_rises_to_the_rate_and_may_be_left_out(config):
+    params, grads = {"w": jnp.zeros(3)}, {"w": jnp.ones(3)}
+
+    def changes(config, steps):
+        optimizer = make_optimizer(dataclasses.replace(config, weight_decay=0.0))
+        state, sizes = optimizer.init(params), []
+        for _ in range(steps):
+            change, state = optimizer.update(grads, state, params)
+            sizes.append(-float(change["w"][0]))
+        return sizes
+
+    rate = config.learning_rate
+    np.testing.assert_allclose(
+        changes(dataclasses.replace(config, warmup_steps=4), 6),
+        [0, rate / 4, rate / 2, 3 * rate / 4, rate, rate],
+        rtol=1e-4,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(
+        changes(dataclasses.replace(config, warmup_steps=0), 2), [rate, rate], rtol=1e-4
+    )
+
+
+def test_parts_divide_the_batch():
+    assert [count_parts(n) for n in (1, 32, 64, 65, 96, 512)] == [1, 1, 1, 5, 2, 8]
+
+
+def test_mixing_tokens_in_blocks_equals_mixing_at_once():
+    keys = jax.random.split(jax.random.key(0), 4)
+    x, weight = (jax.random.normal(key, (8, 12, 256)) for key in keys[:2])
+    first, second = jax.random.normal(keys[2], (8, 16)), jax.random.normal(keys[3], (16, 8))
+
+    def at_once(x, first, second):
+        hidden = jax.nn.gelu(contract(first, 0, x, 0, "float32"))
+        return contract(second, 0, hidden, 0, "float32")
+
+    def in_blocks(x, first, second):
+        return mix_tokens(x, first, second, "float32")
+
+    for function in (at_once, in_blocks):
+        assert function(x, first, second).shape == x.shape
+    grads = [
+        jax.jit(jax.value_and_grad(lambda *a, f=f: jnp.sum(f(*a) * weight), argnums=(0, 1, 2)))(
+            x, first, second
+        )
+        for f in (at_once, in_blocks)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *grads)
