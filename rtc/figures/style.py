@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
-import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -99,11 +99,11 @@ def save_figure(figure: Figure, *paths: str | Path) -> None:
 
 def plot_line(
     axes: Axes,
-    x: Sequence[float] | np.ndarray,
-    y: Sequence[float] | np.ndarray,
+    x: pd.Series,
+    y: pd.Series,
     style: MethodStyle,
-    low: Any = None,
-    high: Any = None,
+    low: pd.Series | None = None,
+    high: pd.Series | None = None,
 ) -> None:
     """A method's line with markers, and its interval as a shade of the same colour."""
     if low is not None:
@@ -160,7 +160,7 @@ def rate_axis(axes: Axes, low: float = 0.0) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
-def step_axis(axes: Axes, steps: Iterable[float], label: str) -> None:
+def step_axis(axes: Axes, steps: pd.Series, label: str) -> None:
     """Whole steps on the x axis, with a little room at both ends."""
     steps = sorted(set(steps))
     axes.set_xticks(steps)
