@@ -9,7 +9,6 @@ import optax
 import pytest
 from flax import nnx
 
-from rtc.policy.layers import contract, mix_tokens
 from rtc.training.learner import (
     DeviceRows,
     Learner,
@@ -177,26 +176,3 @@ def test_warm_up_rises_to_the_rate_and_may_be_left_out(config):
 
 def test_parts_divide_the_batch():
     assert [count_parts(n) for n in (1, 32, 64, 65, 96, 512)] == [1, 1, 1, 5, 2, 8]
-
-
-def test_mixing_tokens_in_blocks_equals_mixing_at_once():
-    keys = jax.random.split(jax.random.key(0), 4)
-    x, weight = (jax.random.normal(key, (8, 12, 256)) for key in keys[:2])
-    first, second = jax.random.normal(keys[2], (8, 16)), jax.random.normal(keys[3], (16, 8))
-
-    def at_once(x, first, second):
-        hidden = jax.nn.gelu(contract(first, 0, x, 0, "float32"))
-        return contract(second, 0, hidden, 0, "float32")
-
-    def in_blocks(x, first, second):
-        return mix_tokens(x, first, second, "float32")
-
-    for function in (at_once, in_blocks):
-        assert function(x, first, second).shape == x.shape
-    grads = [
-        jax.jit(jax.value_and_grad(lambda *a, f=f: jnp.sum(f(*a) * weight), argnums=(0, 1, 2)))(
-            x, first, second
-        )
-        for f in (at_once, in_blocks)
-    ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *grads)
