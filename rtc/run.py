@@ -27,6 +27,8 @@ PASSIVE = {
     *("--detailed-summary", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--report"),
     *("--archive", "--cleanup-metadata", "--cm", "--print-compilation", "--containerize"),
 }
+# Snakemake gives these to the copies of itself that it starts inside cluster jobs.
+PART_OF_A_RUN = {"--mode", "--target-jobs"}
 CORES = {"-c", "--cores", "-j", "--jobs", "--executor", "-e", "--profile", "--workflow-profile"}
 GRACE = 30.0  # seconds between asking an orphan to end and ending it
 
@@ -106,13 +108,14 @@ def stop_orphans(folder: Path, grace: float = GRACE) -> list[int]:
     """Ends jobs whose Snakemake is gone: their files would count as incomplete anyway.
 
     They save their state as they go, so that their successors go on from there.
-    Returns the ids of the processes that were found.
+    Returns the ids of the Slurm jobs and processes that were found.
     """
     scripts = f"{folder}/.snakemake/scripts/"
 
     def find() -> list[int]:
         return processes(lambda argv, _: any(a.startswith(scripts) for a in argv[1:]))
 
+    cancelled = _stop_slurm_orphans(folder)
     found = find()
     if found:
         _say(f"stopping {len(found)} jobs of a run that was killed: {_join(found)}")
@@ -125,7 +128,7 @@ def stop_orphans(folder: Path, grace: float = GRACE) -> list[int]:
             time.sleep(0.1)
     if stuck := find():
         raise RtcError(f"jobs of a run that was killed do not end: {_join(stuck)}; end them")
-    return found + _stop_slurm_orphans(folder)
+    return cancelled + found
 
 
 def processes(wanted: Callable[[list[str], Path], bool]) -> list[int]:
@@ -179,7 +182,7 @@ def _is_snakemake(argv: Sequence[str]) -> bool:
     head = list(argv[:4])
     program = any(Path(a).name == "snakemake" for a in head[:2])
     module = ["-m", "snakemake"] in [head[i : i + 2] for i in range(len(head))]
-    return (program or module) and not given(argv, PASSIVE)
+    return (program or module) and not given(argv, PASSIVE | PART_OF_A_RUN)
 
 
 def _ancestors() -> set[int]:
