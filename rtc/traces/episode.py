@@ -61,6 +61,9 @@ class Player:
     ) -> None:
         self.delay, self.horizon = delay, horizon
         self._streams = streams
+        if draw:
+            # Kinetix cannot be imported while a program is traced, so it is made to be here.
+            scene.env.to_kinetix(scene.env.reset(1))
 
         def begin(policies: PyTree, streams: Streams, shown: Array) -> tuple[Play, PyTree]:
             play = first_play(scene, policies, streams, rollouts)

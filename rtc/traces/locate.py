@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rtc.checkpoints import list_checkpoints
-from rtc.errors import ArtifactError, LevelError, did_you_mean
+from rtc.errors import ArtifactError, LevelError
 from rtc.levels import Level, load_level
 from rtc.loading import read_policy_info
 
@@ -72,8 +72,7 @@ def find_policy(run_path: str | Path, level: str) -> Path:
             return folder
     levels = sorted(set(policies.values()))
     raise ArtifactError(
-        f"{run_path}: no policy of level {level!r}{did_you_mean(level, levels)}"
-        f"; there are policies of {', '.join(levels)} (--level-path)"
+        f"{run_path}: no policy of level {level!r}; there are policies of {', '.join(levels)}"
     )
 
 

@@ -3,13 +3,11 @@
 import dataclasses
 
 import jax
-import numpy as np
 from flax import nnx
 
 from rtc.checkpoints import save_checkpoint
 from rtc.flow import FlowPolicy, ModelConfig
 from rtc.io import write_json
-from rtc.physics.observation import observation_spec
 
 MODEL = ModelConfig(
     channel_dim=32, channel_hidden_dim=32, token_hidden_dim=16, num_layers=2, action_chunk_size=8
@@ -26,23 +24,22 @@ def random_policy(obs_dim, action_dim=6, seed=0):
     return nnx.merge(graph, jax.tree.unflatten(tree, noisy))
 
 
-def save_policy(folder, level, epochs=(2, 4)):
+def save_policy(folder, level, obs_dim, epochs=(2, 4)):
     """Writes `folder` with a checkpoint per epoch, of different parameters each."""
-    spec = observation_spec(level)
     for epoch in epochs:
-        policy = random_policy(len(spec.indices), seed=epoch)
+        policy = random_policy(obs_dim, seed=epoch)
         save_checkpoint(
             folder / "checkpoints" / str(epoch), nnx.to_pure_dict(nnx.state(policy, nnx.Param))
         )
     about = {
         "level": {"name": level.name, "digest": level.digest},
-        "obs_dim": len(spec.indices),
+        "obs_dim": obs_dim,
         "action_dim": 6,
         "model": dataclasses.asdict(MODEL),
         "observation": {
-            "indices": np.asarray(spec.indices).tolist(),
-            "constants": np.asarray(spec.constants).tolist(),
-            "names": list(spec.names),
+            "indices": list(range(obs_dim)),
+            "constants": [0.0] * 679,
+            "names": [f"entry {index}" for index in range(obs_dim)],
         },
         "kept_epochs": list(epochs),
     }
