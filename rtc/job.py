@@ -177,6 +177,8 @@ def _use_cache(cache: Path) -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.absolute()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+    # XLA prints kilobytes about the scheduling hints of each cached CPU program, as errors.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def _one_line(error: BaseException) -> str:
