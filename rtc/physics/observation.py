@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rtc.levels import Level
-from rtc.physics.motion import moving_bodies
+from rtc.physics.scene import moving_bodies
 from rtc.types import Array, Float
 
 LARGEST = 10.0  # entries are clipped to +-10

@@ -1,0 +1,202 @@
+"""One environment in gymnax's calling convention, so that other people's loops train on it.
+
+    env = GymnaxEnv("h17_unicycle")
+    obs, state = env.reset(key, env.default_params)
+    obs, state, reward, done, info = env.step(key, state, action, env.default_params)
+
+These are the five values of gymnax before 1.0, as rejax and PureJaxRL take them apart; `info`
+holds what later versions return besides.
+
+`jax.vmap` over environments, also nested (seeds over environments), becomes one step of the
+engine for the whole batch, by a batching rule of its own. Transitions carry no gradients:
+`jax.grad` through a step sees constants, as in gymnax. Gradients of the physics are had from
+`rtc.make_env`.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rtc.env import make_env
+from rtc.env.base import Env
+from rtc.levels import Level
+from rtc.types import Array, Float, Key, PyTree
+
+LARGEST = 10.0  # entries of an observation are clipped to +-10
+
+
+class GymnaxParams(NamedTuple):
+    """max_steps_in_episode: steps after which an episode ends; at most the level's own limit."""
+
+    max_steps_in_episode: int | Array
+
+
+class GymnaxState(NamedTuple):
+    """physics: the engine's state of one environment. time: [] int32, steps of the episode."""
+
+    physics: Any
+    time: Array
+
+
+class _Advance(NamedTuple):
+    """What one step of a batch gives, each with the batch in front. final: [b, o] observation
+    before the environments that are done start again."""
+
+    obs: Array
+    state: GymnaxState
+    reward: Array
+    done: Array
+    solved: Array
+    distance: Array
+    final: Array
+    truncated: Array
+
+
+class GymnaxEnv:
+    """One environment of a level that starts again by itself; `jax.vmap` it for a batch.
+
+    level, engine, reward: as for `rtc.make_env`. action_noise: std of the Gaussian noise added
+    to every action (0.1 in the benchmark). `env` is the batch-first environment behind it.
+    Raises ConfigError, LevelError as `rtc.make_env` does.
+    """
+
+    def __init__(
+        self,
+        level: Level | str | Path,
+        engine: str = "specialised",
+        reward: str = "reference",
+        action_noise: float = 0.1,
+    ) -> None:
+        self.env: Env = make_env(level, engine=engine, reward=reward)
+        self.action_noise = action_noise
+        self._axes = _batch_axes(self.env)
+        self._batch = jax.custom_batching.custom_vmap(self._advance)
+        self._batch.def_vmap(self._merge_batches)
+        self._compiled = jax.jit(self._step)
+
+    @property
+    def name(self) -> str:
+        """The level's name."""
+        return self.env.level.name
+
+    @property
+    def default_params(self) -> GymnaxParams:
+        """The level's own step limit."""
+        return GymnaxParams(self.env.level.params.max_timesteps)
+
+    @property
+    def num_actions(self) -> int:
+        """Entries of an action (a = 6)."""
+        return self.env.action_size
+
+    def action_space(self, params: GymnaxParams | None = None) -> Any:
+        """gymnax Box [a] from -1 to 1: motors, then thrusters, which are off from 0 down."""
+        from gymnax.environments import spaces
+
+        # Bounds are plain numbers: rejax keeps them in a module that is hashed.
+        return spaces.Box(-1.0, 1.0, (self.env.action_size,))
+
+    def observation_space(self, params: GymnaxParams | None = None) -> Any:
+        """gymnax Box [o] from -10 to 10: the entries named by `env.observation_spec`."""
+        from gymnax.environments import spaces
+
+        return spaces.Box(-LARGEST, LARGEST, (self.env.observation_size,))
+
+    def reset(
+        self, key: Key, params: GymnaxParams | None = None
+    ) -> tuple[Float[Array, " o"], GymnaxState]:
+        """The level's start, the same for every key: observation and state."""
+        start = self.env.reset(1)
+        state = GymnaxState(self._outside(start), jnp.zeros(1, jnp.int32))
+        return self.env.observe(start)[0], _first(state)
+
+    def step(
+        self,
+        key: Key,
+        state: GymnaxState,
+        action: Float[Array, " a"],
+        params: GymnaxParams | None = None,
+    ) -> tuple[Float[Array, " o"], GymnaxState, Float[Array, ""], Array, dict[str, Array]]:
+        """One environment step; after the last one of an episode the level starts again.
+
+        key: for the action noise. action: [a] as asked for; noise is added and the engine clips.
+        Returns observation [o] (at `done` the level's first one), state, reward [] (1 at the
+        goal, -1 after a forbidden touch), done [] and info: `solved`, `terminated` (done for
+        another reason than the limit), `truncated` (done by the limit alone), `distance` [] in
+        metres (see `rtc.env.Step`), `final_observation` [o] of this step also where done.
+        """
+        return self._compiled(key, state, action, params or self.default_params)
+
+    def _step(self, key: Key, state: GymnaxState, action: Array, params: GymnaxParams) -> Any:
+        noise = jax.random.normal(key, action.shape, jnp.float32)
+        executed = action.astype(jnp.float32) + self.action_noise * noise
+        limit = jnp.asarray(params.max_steps_in_episode, jnp.int32)
+        arguments = jax.tree.map(lambda x: jax.lax.stop_gradient(x)[None], (state, executed, limit))
+        out = _first(self._batch(*arguments))
+        info = {
+            "solved": out.solved,
+            "terminated": out.done & ~out.truncated,
+            "truncated": out.truncated,
+            "distance": out.distance,
+            "final_observation": out.final,
+        }
+        return out.obs, out.state, out.reward, out.done, info
+
+    def _advance(self, state: GymnaxState, action: Float[Array, "b a"], limit: Array) -> _Advance:
+        """One step of a batch, batch in front of every array."""
+        physics, step = self.env.step(self._inside(state.physics), action)
+        time = state.time + 1
+        late = time >= jnp.minimum(limit, self.env.level.params.max_timesteps)
+        done = step.done | late
+        physics = self.env.replay(physics, done)
+        first = self.env.observe(self.env.reset(1))
+        return _Advance(
+            obs=jnp.where(done[:, None], first, step.obs),
+            state=GymnaxState(self._outside(physics), jnp.where(done, 0, time)),
+            reward=step.reward,
+            done=done,
+            solved=step.solved & done,
+            distance=step.distance,
+            final=step.obs,
+            truncated=late & (step.reward == 0) & ~step.solved,
+        )
+
+    def _merge_batches(self, size: int, batched: list[PyTree], *arguments: PyTree) -> Any:
+        """The rule of `vmap`: `size` batches become one, so that the engine steps once."""
+
+        def merge(mapped: bool, x: Array) -> Array:
+            x = x if mapped else jnp.broadcast_to(x[None], (size, *x.shape))
+            return x.reshape(size * x.shape[1], *x.shape[2:])
+
+        out = self._batch(*jax.tree.map(merge, tuple(batched), arguments))
+        out = jax.tree.map(lambda x: x.reshape(size, x.shape[0] // size, *x.shape[1:]), out)
+        return out, jax.tree.map(lambda _: True, out)
+
+    def _inside(self, state: PyTree) -> PyTree:
+        """The engine's own layout, from a state with the batch in front."""
+        return jax.tree.map(lambda x, axis: jnp.moveaxis(x, 0, axis), state, self._axes)
+
+    def _outside(self, state: PyTree) -> PyTree:
+        """The engine's state with the batch in front of every array, as `vmap` has it."""
+        return jax.tree.map(lambda x, axis: jnp.moveaxis(x, axis, 0), state, self._axes)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "GymnaxEnv":
+        """Itself: nothing in it changes, and a copy would be compiled again."""
+        return self
+
+
+def _first(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: x[0], tree)
+
+
+def _batch_axes(env: Env) -> PyTree:
+    """Which axis of each array of the engine's state is the batch: the one that grows with it."""
+    small, large = (jax.eval_shape(lambda n=n: env.reset(n)) for n in (2, 3))
+
+    def axis(x: Any, y: Any) -> int:
+        (grown,) = [i for i, (a, b) in enumerate(zip(x.shape, y.shape)) if a != b]
+        return grown
+
+    return jax.tree.map(axis, small, large)

@@ -1,0 +1,100 @@
+"""The engine of `rtc.physics` behind the common interface."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rtc.env.base import Step
+from rtc.env.convert import state_from_kinetix, state_to_kinetix
+from rtc.levels import Level
+from rtc.physics.observation import observation_spec
+from rtc.physics.state import State, initial_state
+from rtc.physics.step import Outcome, make_dynamics, substep
+from rtc.types import Array, Bool, Float, PyTree
+
+
+class SpecialisedEngine:
+    """Physics written for one level when it is traced; a state is `rtc.physics.state.State`.
+
+    reward: as in `rtc.env.kinetix.KinetixEngine`. Raises LevelError for a level that the
+    physics cannot take.
+    """
+
+    def __init__(self, level: Level, reward: str) -> None:
+        self.level = level
+        self.reward = reward
+        self.spec = observation_spec(level)
+        self.dynamics = make_dynamics(level)
+        rows = [self.dynamics.scene.row(body) for body in self.spec.bodies]
+        self._rows = np.array(rows, int)
+
+    def reset(self, batch_size: int) -> State:
+        """The level's start, `batch_size` times."""
+        slots = np.array([joint.slot for joint in self.dynamics.joints], int)
+        return initial_state(self.dynamics.scene, slots, self.dynamics.memory_width, batch_size)
+
+    def step(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
+        """One environment step: `frame_skip` substeps."""
+        params = self.level.params
+
+        def one(state: State, _: None) -> tuple[State, Outcome]:
+            return substep(self.dynamics, state, action.T)
+
+        state, outcome = jax.lax.scan(one, state, length=self.level.static.frame_skip)
+        state = state._replace(timestep=state.timestep + 1)
+        reward, solved, distance = self._judge(outcome)
+        touched = (outcome.reward != 0).any(axis=0)
+        done = touched | _broken(state) | (state.timestep >= params.max_timesteps)
+        return state, Step(self.observe(state), reward, done, solved, distance)
+
+    def observe(self, state: State) -> Float[Array, "b o"]:
+        """The varying entries of the observation, clipped to +-10, NaN as 0."""
+        motion = jax.tree.map(lambda rows: rows[self._rows], state.motion)
+        entries = [
+            *motion.position,
+            *motion.velocity,
+            jnp.tanh(motion.spin / 10),
+            jnp.sin(motion.angle),
+            jnp.cos(motion.angle),
+        ]
+        table = jnp.stack(entries, axis=1).reshape(-1, state.timestep.shape[0])
+        return jnp.nan_to_num(jnp.clip(table, -10.0, 10.0)).T
+
+    def replay(self, state: State, done: Bool[Array, " b"]) -> State:
+        """Environments with `done` start the level again."""
+        start = self.reset(1)
+
+        def fresh(now: Array, first: Array) -> Array:
+            return jnp.where(done[None], first, now)
+
+        # Rows of the memory beyond `used` say nothing: no need to overwrite them.
+        return State(
+            motion=jax.tree.map(fresh, state.motion, start.motion),
+            joints=jax.tree.map(fresh, state.joints, start.joints),
+            memory=state.memory._replace(used=jnp.where(done, 0, state.memory.used)),
+            timestep=jnp.where(done, 0, state.timestep),
+        )
+
+    def from_kinetix(self, env_state: PyTree) -> State:
+        """Keeps what can change: motion, impulses of joints and contacts, the time."""
+        return state_from_kinetix(self.dynamics, env_state)
+
+    def to_kinetix(self, state: State) -> PyTree:
+        """The level with this motion; contact manifolds hold flags and impulses only."""
+        return state_to_kinetix(self.dynamics, state)
+
+    def _judge(self, outcome: Outcome) -> tuple[Array, Array, Array]:
+        """Reward, goal flag and distance of a step out of those of its substeps [s, b]."""
+        if self.reward == "reference":
+            return outcome.reward.max(axis=0), outcome.reward[-1] > 0, outcome.distance[-1]
+        reward, distance = outcome.reward[-1], outcome.distance[-1]
+        for k in reversed(range(outcome.reward.shape[0] - 1)):
+            first = outcome.reward[k] != 0
+            reward = jnp.where(first, outcome.reward[k], reward)
+            distance = jnp.where(first, outcome.distance[k], distance)
+        return reward, reward > 0, distance
+
+
+def _broken(state: State) -> Bool[Array, " b"]:
+    rows = [jnp.isnan(leaf).any(axis=0) for leaf in jax.tree.leaves((state.motion, state.joints))]
+    return jnp.stack(rows).any(axis=0)

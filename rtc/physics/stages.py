@@ -1,0 +1,29 @@
+"""Stages of the program that the compiler keeps apart.
+
+XLA's CPU backend fuses every producer into all of its consumers and computes it again in each:
+the chain of a contact would be worked out once for every number it yields. A function marked
+as a stage is compiled as a call of its own, so what it returns is computed once and stored.
+On other backends a stage is an ordinary function.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+F = TypeVar("F", bound=Callable)
+
+
+def stage(function: F) -> F:
+    """Marks a function of arrays as a stage. What is static goes in by closure or `partial`."""
+
+    @functools.wraps(function)
+    def kept_apart(*arrays):
+        if jax.default_backend() != "cpu":
+            return function(*arrays)
+        with set_xla_metadata(inlineable="false"):
+            return jax.jit(function)(*arrays)
+
+    return kept_apart

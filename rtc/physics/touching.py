@@ -1,0 +1,117 @@
+"""Which pairs touch, for all pairs at once: the broad view before single contacts are built.
+
+Every function returns [rows, b] bool, one row for each entry of the level's `Pairs`.
+Polygons: separating-axis test. Two convex polygons are apart if and only if some side of one
+of them has all corners of the other in front of it.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rtc.physics.geometry import Placed, Sides, gaps_before_sides, in_world, nearest_on_sides
+from rtc.physics.scene import Bodies
+from rtc.physics.state import Motion
+from rtc.physics.vector import Turn, Vec, dot, rotate_back
+from rtc.types import Array, Bool, Float, PyTree
+
+
+def place(bodies: Bodies, motion: Motion) -> Placed:
+    """Where the moving bodies of a kind are, [moving, b]."""
+    rows = slice(bodies.first_row, bodies.first_row + bodies.moving)
+    angle = motion.angle[rows]
+    position = Vec(motion.position.x[rows], motion.position.y[rows])
+    return Placed(position, Turn(jnp.cos(angle), jnp.sin(angle)))
+
+
+def place_fixed(bodies: Bodies) -> Placed:
+    """Where the fixed bodies of a kind are, numpy [fixed, 1]."""
+    position = bodies["position"][bodies.moving :]
+    angle = bodies["rotation"][bodies.moving :, None]
+    return Placed(Vec(position[:, :1], position[:, 1:]), Turn(np.cos(angle), np.sin(angle)))
+
+
+def polygons_touch(polygons: Bodies, sides: Sides, motion: Motion) -> Bool[Array, "p b"]:
+    """True where the polygons of a pair overlap."""
+    moving = polygons.moving
+    ours, walls = (_rows(sides, s) for s in (slice(0, moving), slice(moving, None)))
+    body, wall = place(polygons, motion), place_fixed(polygons)
+    mutual = separation(ours, body, ours, body)
+    gap = jnp.maximum(mutual, jnp.swapaxes(mutual, 0, 1))
+    rows = [gap[i, i + 1 :] for i in range(moving)] or [gap.reshape(0, gap.shape[-1])]
+    if moving and len(polygons) > moving:
+        apart = jnp.swapaxes(separation(walls, wall, ours, body), 0, 1)
+        apart = jnp.maximum(apart, separation(ours, body, walls, wall))
+        rows = [part for i in range(moving) for part in (rows[i], apart[i])]
+    return jnp.concatenate(rows) < 0
+
+
+def separation(
+    sides: Sides, placed: Placed, others: Sides, others_placed: Placed
+) -> Float[Array, "i j b"]:
+    """How far polygons j are in front of the best side of polygons i; negative if none is."""
+    corners = in_world(others_placed, _axis(others.start, -1))
+    here = _axis(placed, 1)
+    local = tuple(rotate_back(here.turn, _axis(corner, 0) - here.position) for corner in corners)
+    sides = _axis(_axis(sides, -1), -1)
+    gaps = gaps_before_sides(sides, local, others.present[3][None, :, None])
+    return functools.reduce(jnp.maximum, gaps)
+
+
+def circles_touch_polygons(
+    circles: Bodies, polygons: Bodies, sides: Sides, motion: Motion
+) -> Bool[Array, "p b"]:
+    """True where a circle reaches a side of the polygon or has its centre inside."""
+    discs, posts = place(circles, motion).position, place_fixed(circles).position
+    radius = circles["radius"][:, None, None]
+    body, wall = place(polygons, motion), place_fixed(polygons)
+    ours, walls = (_rows(sides, s) for s in np.split(np.arange(len(polygons)), [polygons.moving]))
+    near, far = radius[: circles.moving], radius[circles.moving :]
+    against = [
+        _circle_meets(discs, near, ours, body),
+        _circle_meets(discs, near, walls, wall),
+        _circle_meets(posts, far, ours, body),
+    ]
+    batch = motion.angle.shape[-1]
+    mobile = jnp.concatenate(against[:2], axis=1)
+    return jnp.concatenate([part.reshape(-1, batch) for part in (mobile, against[2])])
+
+
+def _circle_meets(
+    centre: Vec, radius: np.ndarray, sides: Sides, placed: Placed
+) -> Bool[Array, "c p b"]:
+    there = _axis(placed, 0)
+    local = rotate_back(there.turn, _axis(centre, 1) - there.position)
+    nearest, inside = nearest_on_sides(_axis(_axis(sides, 0), -1), local)
+    away = local - nearest
+    return (dot(away, away) <= radius * radius) | inside
+
+
+def circles_touch(circles: Bodies, motion: Motion) -> Bool[Array, "p b"]:
+    """True where two circles overlap."""
+    discs, posts = place(circles, motion).position, place_fixed(circles).position
+    batch = motion.angle.shape[-1]
+    spread = [jnp.broadcast_to(c, (len(circles) - circles.moving, batch)) for c in posts]
+    everyone = Vec(*(jnp.concatenate([a, b]) for a, b in zip(discs, spread)))
+    rows = [jnp.zeros((0, batch), bool)]
+    for i in range(circles.moving):
+        away = Vec(*(c[i + 1 :] - c[i][None] for c in everyone))
+        reach = (circles["radius"][i] + circles["radius"][i + 1 :])[:, None]
+        rows.append(jnp.sqrt(dot(away, away)) < reach)
+    return jnp.concatenate(rows)
+
+
+def _rows(tree: PyTree, rows: slice | np.ndarray) -> PyTree:
+    return jax.tree.map(lambda array: array[rows], tree)
+
+
+def _axis(tree: PyTree, axis: int) -> PyTree:
+    """Adds an axis to every array, for one more kind of thing to broadcast over."""
+
+    def widen(array: Array | np.ndarray) -> Array | np.ndarray:
+        module = np if isinstance(array, np.ndarray) else jnp
+        return module.expand_dims(array, axis)
+
+    return jax.tree.map(widen, tree)
