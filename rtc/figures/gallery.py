@@ -58,12 +58,13 @@ def draw_gallery(
     policies: Mapping[str, str | Path],
     output_dir: str | Path,
     *,
+    names: Sequence[str],
     threshold: float,
     cell: Sequence[int],
 ) -> None:
-    """Draws every figure of `GALLERY` as .svg and .png, and the table of paired differences.
+    """Draws figures of `GALLERY` as .svg and .png, and the table of paired differences.
 
-    experts: "level/seed" -> progress.csv. policies: "level/policy/seed" -> progress.csv.
+    names: of the figures. experts: "level/seed" -> progress.csv. policies: "level/policy/seed" -> progress.csv.
     Other arguments: see `Material`.
     """
     folder = Path(output_dir)
@@ -76,8 +77,8 @@ def draw_gallery(
         threshold=threshold,
         cell=(cell[0], cell[1]),
     )
-    for name, draw in GALLERY.items():
-        save_figure(draw(material), folder / f"{name}.svg", folder / f"{name}.png")
+    for name in names:
+        save_figure(GALLERY[name](material), folder / f"{name}.svg", folder / f"{name}.png")
     write_csv(folder / "paired_differences.csv", material.paired)
     write_text(folder / "paired_differences.html", paired.paired_html(material.paired))
 

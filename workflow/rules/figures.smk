@@ -81,6 +81,7 @@ rule figures:
     params:
         experts=PROGRESS["experts"],
         policies=PROGRESS["policies"],
+        names=list(FIGURES),
         threshold=RUN.datasets.min_solve_rate,
         cell=[RUN.traces.delay, RUN.traces.horizon],
         code=code_digest("rtc.figures.gallery"),

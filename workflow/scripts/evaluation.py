@@ -25,5 +25,5 @@ with job(
         Path(snakemake.output.cells),
         Path(snakemake.output.rollouts),
         seed=params.seed,
-        state_dir=Path("results/.state/evaluations") / Path(snakemake.output.cells).parent.name,
+        state_dir=Path("results/.state/evaluations"),
     )

@@ -14,6 +14,7 @@ with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
         snakemake.params.experts,
         snakemake.params.policies,
         Path(snakemake.output[0]).parent,
+        names=snakemake.params.names,
         threshold=snakemake.params.threshold,
         cell=snakemake.params.cell,
     )
