@@ -42,6 +42,10 @@ METHOD_OPTIONS = {
 }
 
 
+# Sections in which a file laid over another takes an entry out by setting it to null.
+REMOVABLE = ("policies", "methods")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """One run. levels: sources as given; policies and methods by name; cells of the sweep."""
@@ -71,6 +75,7 @@ def load_run_config(config: Mapping[str, Any], schema: str | Path) -> RunConfig:
     """
     rules = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
     config = {k: _read_text(v, rules["properties"].get(k, {}), k) for k, v in config.items()}
+    config = {k: _without_nulls(v) if k in REMOVABLE else v for k, v in config.items()}
     _check_schema(config, rules)
     policies = _policies(config["policies"])
     methods = {label: method_config(label, m) for label, m in config["methods"].items()}
@@ -115,6 +120,12 @@ def _read_text(value: Any, schema: Mapping[str, Any], where: str) -> Any:
     if isinstance(value, list) and "items" in schema:
         return [_read_text(v, schema["items"], f"{where}.{i}") for i, v in enumerate(value)]
     return value
+
+
+def _without_nulls(section: Any) -> Any:
+    if not isinstance(section, Mapping):
+        return section
+    return {name: entry for name, entry in section.items() if entry is not None}
 
 
 def _check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
