@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 
 from rtc.evaluate.noise import Streams, make_streams
+from rtc.evaluate.scene import Scene
 from rtc.evaluate.tally import used_actions
 from rtc.flow import FlowPolicy, get_prefix_weights
 from rtc.traces.episode import Piece, Player, timeline
@@ -45,7 +46,8 @@ def find_decision(trained: Trained, guidance: Guidance, *, seed: int) -> Decisio
     policy, level = trained.loaded.policy, trained.env.level
     check_guidance(guidance, policy.action_chunk_size)
     streams = make_streams(seed, level.name, trained.seed)
-    played = {name: _play(trained, name, guidance, streams) for name in ("naive", "realtime")}
+    scenes = {name: scene_of(trained, name, guidance) for name in ("naive", "realtime")}
+    played = {name: _play(*scenes[name], guidance, streams) for name in scenes}
     used = used_actions(level)
     timelines = {name: timeline(pieces, 0, guidance.delay, used) for name, pieces in played.items()}
     number = most_to_do(policy, played["realtime"], guidance, used)
@@ -59,8 +61,7 @@ def find_decision(trained: Trained, guidance: Guidance, *, seed: int) -> Decisio
     )
 
 
-def _play(trained: Trained, name: str, guidance: Guidance, streams: Streams) -> list[Piece]:
-    scene, policies = scene_of(trained, name, guidance)
+def _play(scene: Scene, policies: PyTree, guidance: Guidance, streams: Streams) -> list[Piece]:
     player = Player(scene, streams, guidance.delay, guidance.horizon, rollouts=1, draw=False)
     return list(player.pieces(policies, player.start(policies)[0]))
 

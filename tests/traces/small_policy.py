@@ -10,7 +10,7 @@ from rtc.flow import FlowPolicy, ModelConfig
 from rtc.io import write_json
 
 MODEL = ModelConfig(
-    channel_dim=32, channel_hidden_dim=32, token_hidden_dim=16, num_layers=2, action_chunk_size=8
+    channel_dim=16, channel_hidden_dim=16, token_hidden_dim=8, num_layers=1, action_chunk_size=8
 )
 
 

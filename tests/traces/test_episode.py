@@ -30,6 +30,13 @@ def test_rollouts_are_those_of_the_evaluation(played, guidance):
     np.testing.assert_allclose(jumps, metrics["jump_mean"], rtol=1e-3)
 
 
+def test_playing_again_gives_the_same_bits(played):
+    again = list(played.player.pieces(played.policies, played.player.start(played.policies)[0]))
+    for one, other in zip(played.pieces, again, strict=True):
+        for name in ("obs", "noise", "chunk", "actions", "reward", "done"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
 def test_every_action_is_of_the_chunk_that_it_is_said_to_be(played, guidance):
     for rollout in range(ROLLOUTS):
         episode = timeline(played.pieces, rollout, guidance.delay, USED)

@@ -11,9 +11,17 @@ from tests.traces.point_robot import ENV_CONFIG
 
 
 @pytest.fixture(scope="module")
-def folder(run, level, guidance, tmp_path_factory):
+def folder(run, level, guidance, decision, tmp_path_factory):
     folder = tmp_path_factory.mktemp("traces") / level.name
+    patch = pytest.MonkeyPatch()
+
+    def made_already(trained, asked, *, seed):
+        assert (trained.loaded.epoch, asked, seed) == (4, guidance, 0)
+        return decision
+
+    patch.setattr("rtc.traces.pictures.find_decision", made_already)
     write_traces(level, ENV_CONFIG, run.folder, folder, **guidance._asdict(), seed=0)
+    patch.undo()
     return folder
 
 
