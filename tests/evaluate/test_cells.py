@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rtc.cells import cell_name, delay_label, delay_probabilities, parse_cells
 from rtc.config import Cell
@@ -53,13 +55,17 @@ def test_product_and_list():
         ({"delays": [4], "horizons": [2]}, "delay 4 with horizon 2 is impossible"),
         ({"delays": [1], "horizons": [8]}, "did you mean horizon 7?"),
         ({"delays": [5], "horizons": [5]}, "a delay of at most 4"),
-        ({"delays": [True], "horizons": [2]}, "expected a number of steps"),
+        ({"delays": [True], "horizons": [2]}, "expected steps, 0 to 1000, got True"),
         ({"delays": [1, 1], "horizons": [2]}, "is given twice"),
         ([{"delay": 1}], "evaluation.cells.0.horizon: missing"),
         ([{"delay": 1, "horizon": 0}], "evaluation.cells.0: delay 1 with horizon 0"),
-        ([{"delay": -1, "horizon": 2}], "evaluation.cells.0.delay: expected a number of steps"),
+        (
+            [{"delay": -1, "horizon": 2}],
+            "cells.0.delay: expected steps, 0 to 1000, got -1",
+        ),
         ([{"delay": {"uniform": [1, 2]}, "horizon": 2}], "evaluation.cells.0.estimate: missing"),
-        ([{"delay": {"uniform": [1, 9**9]}, "horizon": 2, "estimate": 1}], "low <= high <= 8"),
+        ([{"delay": {"uniform": [1, 9]}, "horizon": 2, "estimate": 1}], "low <= high <= 8"),
+        ({"delays": [1], "horizons": [10**5000]}, "got an enormous number"),
         ([{"delay": {"normal": [1, 2]}, "horizon": 2, "estimate": 1}], "expected steps, {uniform"),
         (
             [{"delay": {"choices": {1: 0.5, 2: 0.4}}, "horizon": 2, "estimate": 1}],
@@ -70,7 +76,7 @@ def test_product_and_list():
             "expected a probability above 0",
         ),
         ([{"delay": 1, "horizon": 2, "estimate": 3}], "estimate 3 with horizon 2 is impossible"),
-        (["all"], "evaluation.cells.0: expected a mapping"),
+        (["all"], "evaluation.cells.0: expected a mapping with delay and horizon, got all"),
     ],
 )
 def test_impossible_sweeps_are_named(spec, words):
@@ -78,6 +84,40 @@ def test_impossible_sweeps_are_named(spec, words):
         parse_cells(spec, 8)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ATOMS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 12),
+    st.integers(),
+    st.just(10**50),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["all", "paper", "delays", "delay", "horizon", "estimate", "uniform"]),
+)
+KEYS = st.one_of(
+    st.sampled_from(["delays", "horizons", "delay", "horizon", "estimate", "uniform", "choices"]),
+    st.integers(0, 5),
+    st.text(max_size=3),
+)
+ANYTHING = st.recursive(
+    ATOMS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANYTHING)
+def test_whatever_is_written_gets_cells_or_one_line(spec):
+    try:
+        cells = parse_cells(spec, 8)
+    except ConfigError as error:
+        assert "\n" not in str(error) and str(error).startswith("evaluation.cells")
+    else:
+        for cell in cells:
+            assert sum(delay_probabilities(cell.delay, 8)) == pytest.approx(1)
 
 
 def test_importing_the_cells_loads_nothing_heavy():
