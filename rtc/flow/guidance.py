@@ -63,9 +63,8 @@ def guided_sample(
         raise ConfigError(
             f"jacobian: unknown value {jacobian!r}{did_you_mean(jacobian, JACOBIANS)}"
         )
-    projection = policy.project_observation(obs)
 
-    def estimate(x_t: Array, step: FlowStep) -> Estimate:
+    def estimate(x_t: Array, step: FlowStep, projection: Array, previous: Array) -> Estimate:
         remaining = 1 - step.time
         v_t, back = pull_back(
             lambda x: policy.velocity_from(projection, x, step.modulations),
@@ -78,7 +77,8 @@ def guided_sample(
 
     steps = flow_steps(policy, num_steps)
     steps = steps._replace(guidance_weight=guidance_weight(steps.time, max_guidance_weight))
-    result = integrate(estimate, noise, steps, return_tracking)
+    rows = (policy.project_observation(obs), previous)
+    result = integrate(estimate, noise, steps, rows, return_tracking)
     if not return_tracking:
         return result
     x_1, tracked = result

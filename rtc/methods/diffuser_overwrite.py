@@ -42,13 +42,14 @@ class DiffuserOverwrite:
         prefix into previous - noise, which is what overwriting it at every step amounts to."""
         noise, previous = context.noise[0], context.previous
         prefix = (jnp.arange(policy.action_chunk_size) < context.delay)[None, :, None]
-        projection = policy.project_observation(context.obs)
 
-        def estimate(x_t: Array, step: FlowStep) -> Estimate:
+        def estimate(x_t: Array, step: FlowStep, projection: Array, line: Array) -> Estimate:
             velocity = policy.velocity_from(projection, x_t, step.modulations)
-            return Estimate(velocity, jnp.where(prefix, previous - noise - velocity, 0.0))
+            return Estimate(velocity, jnp.where(prefix, line - velocity, 0.0))
 
-        result = integrate(estimate, noise, make_steps(policy, flow_steps), return_tracking)
+        rows = (policy.project_observation(context.obs), previous - noise)
+        steps = make_steps(policy, flow_steps)
+        result = integrate(estimate, noise, steps, rows, return_tracking)
         if not return_tracking:
             return jnp.where(prefix, previous, result), carry
         x_1, tracked = result

@@ -43,20 +43,20 @@ class TrainingTimeRealtime:
         """See `rtc.methods.Method`. `tracked_steps`: `correction` cancels the velocity of the
         prefix, and `noise` holds the previous chunk there."""
         pinned = (jnp.arange(policy.action_chunk_size) < context.delay)[None, :, None]
-        projection = policy.project_observation(context.obs)
 
-        def estimate(x_t: Array, step: FlowStep) -> Estimate:
+        def estimate(x_t: Array, step: FlowStep, projection: Array) -> Estimate:
             velocity = policy.velocity_from(projection, x_t, step.modulations)
             return Estimate(velocity, jnp.where(pinned, -velocity, 0.0))
 
         start = jnp.where(pinned, context.previous, context.noise[0])
-        steps = pinned_steps(policy, flow_steps, pinned[0, :, :1])
-        result = integrate(estimate, start, steps, return_tracking)
+        steps = pinned_steps(policy, flow_steps, pinned)
+        rows = (policy.project_observation(context.obs),)
+        result = integrate(estimate, start, steps, rows, return_tracking)
         return with_carry(result, carry, return_tracking)
 
 
 def pinned_steps(policy: FlowPolicy, num_steps: int, pinned: Array) -> FlowStep:
-    """Steps in which the tokens `pinned` [h, 1] are at time 1 throughout.
+    """Steps in which the tokens `pinned` [1, h, 1] are at time 1 throughout.
 
     The network's modulations are computed for each time once, then chosen for each token.
     """
@@ -64,6 +64,6 @@ def pinned_steps(policy: FlowPolicy, num_steps: int, pinned: Array) -> FlowStep:
     clean = policy.modulations(jnp.ones((1, 1, 1)))
 
     def choose(at_one: Array, at_time: Array) -> Array:
-        return jnp.where(pinned[None, :, :, None], at_one, at_time)
+        return jnp.where(pinned[None], at_one, at_time)
 
     return steps._replace(modulations=jax.tree.map(choose, clean, steps.modulations))

@@ -1,19 +1,14 @@
-"""Layers of the velocity network, written for activations of shape [h, b, c].
-
-With the action tokens in front, mixing over tokens and mixing over channels are both one
-plain matrix product: no transpose of the activations is ever needed.
-"""
+"""Layers of the velocity network."""
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rtc.policy.blocks import in_blocks
 from rtc.types import Array, Float
 
 EPSILON = 1e-6
 SHORTEST_PERIOD, LONGEST_PERIOD = 4e-3, 4.0
-# Columns of a block of the token mixing on a CPU; its hidden layer then stays in the cache.
-BLOCK_COLUMNS = 2048
 
 # Name of a precision -> (type of the operands or None for as they are, precision of the product).
 # float32 means float32 on every device; a GPU's default would be tensorfloat32.
@@ -24,29 +19,28 @@ PRECISIONS = {
 }
 
 
-def contract(x: Array, x_axis: int, y: Array, y_axis: int, precision: str) -> Array:
-    """Contracts one axis of `x` with one of `y`; the result is float32 at every precision.
+def matmul(
+    x: Float[Array, "*rows c"], kernel: Float[Array, "c d"], precision: str
+) -> Float[Array, "*rows d"]:
+    """x @ kernel, float32 at every precision.
 
     bfloat16 rounds operands and result, so that the backward products are bfloat16 too.
     """
     dtype, level = PRECISIONS[precision]
     if dtype is not None:
-        x, y = x.astype(dtype), y.astype(dtype)
-    axes = (((x_axis % x.ndim,), (y_axis % y.ndim,)), ((), ()))
-    return jax.lax.dot_general(x, y, axes, precision=level).astype(jnp.float32)
-
-
-def dense(x: Float[Array, "... c"], layer: nnx.Linear, precision: str) -> Float[Array, "... d"]:
-    """x @ kernel + bias over the last axis."""
+        x, kernel = x.astype(dtype), kernel.astype(dtype)
     # As one matrix: on a CPU the backward products of more axes are twice as slow.
-    y = contract(x.reshape(-1, x.shape[-1]), -1, layer.kernel[...], 0, precision)
-    y = y.reshape(*x.shape[:-1], y.shape[-1])
-    if layer.bias is None:
-        return y
-    return y + layer.bias[...].reshape((1,) * (y.ndim - 1) + (-1,))
+    y = jnp.matmul(x.reshape(-1, x.shape[-1]), kernel, precision=level)
+    return y.reshape(*x.shape[:-1], -1).astype(jnp.float32)
 
 
-def layer_norm(x: Float[Array, "h b c"]) -> Float[Array, "h b c"]:
+def dense(x: Float[Array, "*rows c"], layer: nnx.Linear, precision: str) -> Float[Array, "*rows d"]:
+    """x @ kernel + bias."""
+    bias = layer.bias[...]
+    return matmul(x, layer.kernel[...], precision) + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def layer_norm(x: Float[Array, "b h c"]) -> Float[Array, "b h c"]:
     """Zero mean and unit variance over the channels, with no learned scale or shift."""
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
@@ -65,11 +59,11 @@ def embed_time(t: Float[Array, "..."], size: int) -> Float[Array, "... c"]:
 
 
 def mix_tokens(
-    x: Float[Array, "h b c"],
+    x: Float[Array, "b h c"],
     first: Float[Array, "h k"],
     second: Float[Array, "k h"],
     precision: str,
-) -> Float[Array, "h b c"]:
+) -> Float[Array, "b h c"]:
     """gelu(x first) second over the tokens.
 
     The hidden layer has k/h times the numbers of x. On a CPU it is made and used block by block
@@ -77,16 +71,10 @@ def mix_tokens(
     """
 
     def mix(x: Array) -> Array:
-        hidden = jax.nn.gelu(contract(first, 0, x, 0, precision))
-        return contract(second, 0, hidden, 0, precision)
+        y = matmul(jnp.swapaxes(x, 1, 2), first, precision)
+        return jnp.swapaxes(matmul(jax.nn.gelu(y), second, precision), 1, 2)
 
-    h, b, c = x.shape
-    samples = next(k for k in range(min(b, max(1, BLOCK_COLUMNS // c)), 0, -1) if b % k == 0)
-    if samples == b or jax.default_backend() != "cpu":
-        return mix(x)
-    blocks = jnp.swapaxes(x.reshape(h, b // samples, samples * c), 0, 1)
-    mixed = jax.lax.map(jax.checkpoint(mix), blocks)
-    return jnp.swapaxes(mixed, 0, 1).reshape(h, b, c)
+    return in_blocks(jax.checkpoint(mix), x)
 
 
 class MixerBlock(nnx.Module):
@@ -104,11 +92,11 @@ class MixerBlock(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "h b c"],
-        token_modulation: Float[Array, "#h #b d"],
-        channel_modulation: Float[Array, "#h #b d"],
+        x: Float[Array, "b h c"],
+        token_modulation: Float[Array, "#b #h d"],
+        channel_modulation: Float[Array, "#b #h d"],
         precision: str,
-    ) -> Float[Array, "h b c"]:
+    ) -> Float[Array, "b h c"]:
         """x: activations; *_modulation: scale, shift and gate side by side (d = 3 c)."""
         scale, shift, gate = jnp.split(token_modulation, 3, axis=-1)
         y = layer_norm(x) * (1 + scale) + shift
@@ -116,8 +104,8 @@ class MixerBlock(nnx.Module):
         x = x + gate * mix_tokens(y, first, second, precision)
         scale, shift, gate = jnp.split(channel_modulation, 3, axis=-1)
         y = layer_norm(x) * (1 + scale) + shift
-        y = jax.nn.gelu(dense(y, self.channel_mix_in, precision))
-        return x + gate * dense(y, self.channel_mix_out, precision)
+        y = jax.nn.gelu(matmul(y, self.channel_mix_in.kernel[...], precision))
+        return x + gate * matmul(y, self.channel_mix_out.kernel[...], precision)
 
 
 def zero_linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
