@@ -71,7 +71,8 @@ def observation_spec(level: Level) -> ObservationSpec:
     )
 
 
-Rows = list[tuple[str, dict[str, float], int]]  # label, {entry: value}, body or -1
+Number = float | int | np.generic  # of Python, or an element of a level's array
+Rows = list[tuple[str, dict[str, Number], int]]  # label, {entry: value}, body or -1
 
 
 def _polygons(level: Level) -> Rows:
@@ -101,7 +102,7 @@ def _circles(level: Level) -> Rows:
     return rows
 
 
-def _body_entries(level: Level, kind: str, i: int) -> dict[str, float]:
+def _body_entries(level: Level, kind: str, i: int) -> dict[str, Number]:
     field = {name: level[f"{kind}/{name}"][i] for name in ("position", "velocity", "rotation")}
     sin, cos = _sin_cos(field["rotation"])
     spin = float(jnp.tanh(level[f"{kind}/angular_velocity"][i] / 10))
@@ -144,7 +145,7 @@ def _joints(level: Level) -> Rows:
     return rows
 
 
-def _motor_entries(joint: dict[str, np.ndarray]) -> dict[str, float]:
+def _motor_entries(joint: dict[str, np.ndarray]) -> dict[str, Number]:
     limited = float(joint["motor_has_joint_limits"])
     low, high = _sin_cos(joint["min_rotation"]), _sin_cos(joint["max_rotation"])
     return {
@@ -184,13 +185,13 @@ def _thrusters(level: Level) -> Rows:
     return rows
 
 
-def _one_hot(name: str, value: int, size: int) -> dict[str, float]:
+def _one_hot(name: str, value: Number, size: int) -> dict[str, Number]:
     return {f"{name} {k}": float(k == value) for k in range(size)}
 
 
-def _sin_cos(angle: float) -> tuple[float, float]:
+def _sin_cos(angle: Number) -> tuple[float, float]:
     return float(jnp.sin(angle)), float(jnp.cos(angle))
 
 
-def _masked(entries: dict[str, float], active: bool) -> dict[str, float]:
+def _masked(entries: dict[str, Number], active: Number) -> dict[str, Number]:
     return entries if active else dict.fromkeys(entries, 0.0)
