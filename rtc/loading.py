@@ -97,7 +97,7 @@ def load_policy(path: str | Path, epoch: int | None = None) -> LoadedPolicy:
     kept = list_checkpoints(path / "checkpoints")
     if epoch is None:
         epoch = max(kept, default=0)
-    graph, state = nnx.split(_abstract_policy(info, path))
+    graph, state = nnx.split(abstract_policy(info, path))
     shapes = nnx.to_pure_dict(state)
     params = restore_checkpoint(path / "checkpoints" / str(epoch), shapes)
     policy = nnx.merge(graph, jax.tree.map(jnp.asarray, params))
@@ -118,8 +118,8 @@ def read_policy_info(path: str | Path) -> dict[str, Any]:
     return info
 
 
-def _abstract_policy(info: Mapping[str, Any], path: Path) -> FlowPolicy:
-    """A policy of the size that `policy.json` says, with shapes in place of parameters."""
+def abstract_policy(info: Mapping[str, Any], path: Path) -> FlowPolicy:
+    """A policy of the size that `policy.json` in `path` says, with shapes for parameters."""
     try:
         config = ModelConfig(**info["model"])
     except TypeError as error:
