@@ -149,7 +149,9 @@ def play_cells(
     """Returns each cell's rollouts; those found finished in `folder` are not played again."""
     rollouts, chunk_size = start.chunks.shape[:2]
     tables = []
-    with tqdm(total=rollouts * len(cells), unit="rollout", desc=keys["method"]) as bar:
+    with tqdm(
+        total=rollouts * len(cells), unit="rollout", desc=keys["method"], disable=None
+    ) as bar:
 
         def progress(finished: int) -> None:
             bar.update(len(tables) * rollouts + finished - bar.n)

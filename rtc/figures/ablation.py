@@ -25,10 +25,12 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 def paper_figure_7(evaluations: pd.DataFrame) -> Figure:
     """Returns solve rate and largest acceleration against beta, a line for each delay."""
-    return ablation(evaluations, "beta")
+    return solve_rate_against_option(evaluations, "beta")
 
 
-def ablation(evaluations: pd.DataFrame, option: str, kind: str = "realtime") -> Figure:
+def solve_rate_against_option(
+    evaluations: pd.DataFrame, option: str, kind: str = "realtime"
+) -> Figure:
     """Returns solve rate and largest acceleration against an option of a method.
 
     Draws the largest family of entries of method `kind` that differ in `option` alone, along
