@@ -46,6 +46,10 @@ METHOD_OPTIONS = {
 REMOVABLE = ("policies", "methods")
 
 
+MOST_ENTRIES = 300_000
+DEEPEST = 20
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """One run. levels: sources as given; policies and methods by name; cells of the sweep."""
@@ -126,6 +130,23 @@ def _without_nulls(section: Any) -> Any:
     if not isinstance(section, Mapping):
         return section
     return {name: entry for name, entry in section.items() if entry is not None}
+
+
+def _check_size(config: Mapping[str, Any]) -> None:
+    """Refuses what no run needs: a few lines of YAML aliases can stand for billions of entries."""
+    waiting, entries = [(config, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        entries += 1
+        if entries > MOST_ENTRIES or depth > DEEPEST:
+            raise ConfigError(
+                f"config: more than {MOST_ENTRIES} entries, or nested more than {DEEPEST} deep; "
+                f"an alias (*name) that repeats itself?"
+            )
+        if isinstance(value, Mapping):
+            waiting.extend((inner, depth + 1) for inner in value.values())
+        elif isinstance(value, list | tuple | set):
+            waiting.extend((inner, depth + 1) for inner in value)
 
 
 def _check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -317,8 +338,9 @@ def load_files(paths: list[Path], schema: str | Path) -> RunConfig:
     for path in paths:
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = str(error).replace("\n", " ")
+        # ValueError: a date such as 2001-99-99, a number of 5000 digits; RecursionError: "[[[[...".
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())[:300]
             raise ConfigError(f"{path}: not a readable YAML file ({reason})") from error
         if not isinstance(content, Mapping):
             raise ConfigError(f"{path}: expected a mapping of sections")

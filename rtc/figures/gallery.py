@@ -64,8 +64,8 @@ def draw_gallery(
 ) -> None:
     """Draws figures of `GALLERY` as .svg and .png, and the table of paired differences.
 
-    names: of the figures. experts: "level/seed" -> progress.csv. policies: "level/policy/seed" -> progress.csv.
-    Other arguments: see `Material`.
+    names: of the figures. experts: "level/seed" -> progress.csv. policies:
+    "level/policy/seed" -> progress.csv. Other arguments: see `Material`.
     """
     folder = Path(output_dir)
     material = Material(

@@ -31,6 +31,14 @@ except RtcError as error:
     raise WorkflowError(str(error)) from None
 
 GPU = 0 if RUN.device == "cpu" else 1
+EXPERT = "results/experts/{level}/seed_{seed}"
+POLICY = "results/policies/{level}/{policy}/seed_{seed}"
+TRAINED = {
+    name: p for name, p in RUN.policies.items() if not isinstance(p, ImportedPolicy)
+}
+IMPORTED = {
+    name: p for name, p in RUN.policies.items() if isinstance(p, ImportedPolicy)
+}
 
 
 wildcard_constraints:
@@ -77,6 +85,30 @@ def per_seed(pattern, group):
 
 def group_name(stage, group):
     return stage if group is None else f"{stage}_{group[0]}"
+
+
+def experts_of(name):
+    """One file of every expert of a level."""
+    return lambda wildcards: expand(
+        f"{EXPERT}/{name}", level=wildcards.level, seed=range(RUN.experts.seeds)
+    )
+
+
+def policy_files(policy, name, group=None):
+    """One file of a policy, once per seed of a shared job or with its wildcards kept."""
+    return per_seed(f"{POLICY}/{name}".replace("{policy}", policy), group)
+
+
+def start_inputs(policy, group):
+    """The policy that this one starts from: its summaries for the seeds of the job."""
+    start = TRAINED[policy].start_from
+    if start is None:
+        return lambda wildcards: []
+    count = RUN.policies[start.policy].seeds
+    return lambda wildcards: [
+        f"results/policies/{wildcards.level}/{start.policy}/seed_{seed % count}/policy.json"
+        for seed in seeds_of(group, wildcards)
+    ]
 
 
 def method_code(method):

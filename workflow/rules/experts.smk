@@ -1,5 +1,4 @@
 # Levels -> RPO experts, one target per level and seed: results/experts/{level}/seed_{seed}
-EXPERT = "results/experts/{level}/seed_{seed}"
 
 
 for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
@@ -60,9 +59,3 @@ rule expert_video:
         code=code_digest("rtc.ppo.video"),
     script:
         "../scripts/expert_video.py"
-
-
-def experts_of(pattern):
-    return lambda wildcards: expand(
-        f"{EXPERT}/{pattern}", level=wildcards.level, seed=range(RUN.experts.seeds)
-    )
