@@ -8,8 +8,10 @@ file. Imports no jax.
 import contextlib
 import ctypes
 import errno
+import glob
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -27,6 +29,8 @@ CACHE = "results/.cache/jax"
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+
+DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '([^'/]+)'")
 
 # Errors of the operating system that a person can mend, and how.
 FIXES = {
@@ -174,11 +178,25 @@ def _for_terminal(record: logging.LogRecord) -> bool:
 
 
 def _use_cache(cache: Path) -> None:
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.absolute()))
+    folder = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.absolute()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
     # XLA prints kilobytes about the scheduling hints of each cached CPU program, as errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: _drop_damaged(record, Path(folder)))
+
+
+def _drop_damaged(record: logging.LogRecord, cache: Path) -> bool:
+    """Removes the cached programs that jax warns about, so that the next job writes them anew.
+
+    A job that is killed, or whose disk is full, while jax writes one leaves half of it; jax
+    then compiles again, in every job, but never replaces what is there.
+    """
+    found = DAMAGED.search(record.getMessage()) if record.name == "py.warnings" else None
+    for path in cache.glob(f"{glob.escape(found[1])}-*") if found else ():
+        path.unlink(missing_ok=True)
+    return True
 
 
 def _one_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rtc.errors import check_choice
 from rtc.flow.sampling import Estimate, FlowStep, flow_steps, integrate
 from rtc.policy import VelocityNetwork
 from rtc.types import Array, Float
@@ -59,10 +60,7 @@ def guided_sample(
     previous: chunk in execution, shifted so that index 0 is the action of now.
     Raises ConfigError on an unknown jacobian.
     """
-    if jacobian not in JACOBIANS:
-        raise ConfigError(
-            f"jacobian: unknown value {jacobian!r}{did_you_mean(jacobian, JACOBIANS)}"
-        )
+    check_choice("jacobian", jacobian, JACOBIANS)
 
     def estimate(x_t: Array, step: FlowStep, projection: Array, previous: Array) -> Estimate:
         remaining = 1 - step.time

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from rtc.errors import check_choice
 from rtc.types import Array, Float, Int
 
 SCHEDULES = ("exp", "linear", "ones", "zeros")
@@ -23,10 +24,7 @@ def get_prefix_weights(
     Source: Real-Time Chunking, arXiv 2506.07339, equation 5. Raises ConfigError on an unknown
     schedule.
     """
-    if schedule not in SCHEDULES:
-        raise ConfigError(
-            f"schedule: unknown value {schedule!r}{did_you_mean(schedule, SCHEDULES)}"
-        )
+    check_choice("schedule", schedule, SCHEDULES)
     end = jnp.asarray(end, jnp.int32)
     start = jnp.minimum(jnp.asarray(start, jnp.int32), end)
     index = jnp.arange(total, dtype=jnp.int32)

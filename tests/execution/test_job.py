@@ -177,3 +177,30 @@ def test_more_threads_than_cores_are_not_pinned_twice(tmp_path):
     code, out, _ = ended(run_job(tmp_path, body, threads=10_000))
     cores = len(os.sched_getaffinity(0))
     assert (code, out) == (0, f"{cores} {cores}\n")
+
+
+def test_a_half_written_program_in_the_cache_is_replaced(tmp_path):
+    body = """
+    import jax
+    print(jax.jit(lambda x: x * 2 + 1)(3))
+    """
+    cache = tmp_path / "results/.cache/jax"
+    environ = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+    def run() -> str:
+        before = log_of(tmp_path) if cache.exists() else ""
+        assert ended(run_job(tmp_path, body, **environ))[:2] == (0, "7\n")
+        return log_of(tmp_path).removeprefix(before)
+
+    run()
+    entries = {path: path.read_bytes() for path in cache.glob("jit_*-cache")}
+    assert entries
+    for path, content in entries.items():
+        path.write_bytes(content[: len(content) // 2])
+    assert "Error reading persistent compilation cache" in run()
+    # The damaged entry stood in the way of a new one in that run; the next one writes it.
+    run()
+    assert {path: path.read_bytes()[:8] for path in entries} == {
+        path: content[:8] for path, content in entries.items()
+    }
+    assert "Error reading" not in run()

@@ -45,7 +45,9 @@ def test_the_loss_of_training_time_rtc_token_by_token(policy, batch):
         for token in range(delay[i], 8):
             t = time[token] = float(batch["time"][i])
             x_t[token] = (1 - t) * batch["noise"][i, token] + t * batch["action"][i, token]
-        velocity = policy.velocity(batch["obs"][i : i + 1], x_t[None], time[None])[0]
+        velocity = policy.velocity(
+            batch["obs"][i : i + 1], jnp.array(x_t)[None], jnp.array(time)[None]
+        )[0]
         target = batch["action"][i] - batch["noise"][i]
         squared.append(np.square(velocity - target)[delay[i] :])
     np.testing.assert_allclose(actual, np.concatenate(squared).mean(), rtol=1e-5)
