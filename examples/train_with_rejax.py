@@ -1,28 +1,30 @@
 """Trains rejax's PPO on a level, through the adapter to gymnax's calling convention.
 
     python examples/train_with_rejax.py
-    python examples/train_with_rejax.py --level h17_unicycle --steps 3_000_000 --seeds 4
+    python examples/train_with_rejax.py --level mjc_swimmer --steps 3_000_000 --seeds 4
 
-Needs: pip install rejax. The reward is the bare one, 1 at the goal and -1 after a forbidden touch,
-without the shaping that the pipeline's own experts learn from, so levels where chance finds no
-goal are not learned. rejax knows nothing of this project; a PureJaxRL loop takes the
-same environment.
+Needs: pip install rejax, which knows nothing of this project. A PureJaxRL loop takes the same
+environment.
 """
 
+import functools
 import math
 
 import jax
 import rejax
 import tyro
 
+import rtc
 from rtc.env.gymnax_adapter import GymnaxEnv
+from rtc.wrappers import dense_reward
 
 ROLLOUT_STEPS = 64  # of each environment in one update
 PARTS = 10
+DISTANCE_SCALE = 1 / 6  # reward lost per metre to the goal over a whole episode
 
 
 def main(
-    level: str = "cartpole_thrust", steps: int = 1_000_000, envs: int = 256, seeds: int = 1
+    level: str = "h17_unicycle", steps: int = 1_000_000, envs: int = 256, seeds: int = 1
 ) -> None:
     """Prints episode return and length after each tenth of the training.
 
@@ -32,10 +34,13 @@ def main(
         envs: environments stepped at once
         seeds: trained side by side; all their environments are one batch of the engine
     """
+    scene = rtc.load_level(level)
+    limit = scene.params.max_timesteps
+    shaped = functools.partial(dense_reward, scale=DISTANCE_SCALE, max_timesteps=limit)
     update = envs * ROLLOUT_STEPS
     part = math.ceil(steps / PARTS / update) * update
     algorithm = rejax.PPO.create(
-        env=GymnaxEnv(level),
+        env=GymnaxEnv(scene, shape_reward=shaped),
         num_envs=envs,
         num_steps=ROLLOUT_STEPS,
         num_minibatches=8,

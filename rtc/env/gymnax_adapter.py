@@ -13,6 +13,7 @@ engine for the whole batch, by a batching rule of its own. Transitions carry no 
 `rtc.make_env`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ from rtc.levels import Level
 from rtc.types import Array, Float, Key, PyTree
 
 LARGEST = 10.0  # entries of an observation are clipped to +-10
+# Of reward, distance, done and the episode's steps before this one, each [b], a reward [b].
+ShapeReward = Callable[[Array, Array, Array, Array], Array]
 
 
 class GymnaxParams(NamedTuple):
@@ -58,7 +61,9 @@ class GymnaxEnv:
     """One environment of a level that starts again by itself; `jax.vmap` it for a batch.
 
     level, engine, reward: as for `rtc.make_env`. action_noise: std of the Gaussian noise added
-    to every action (0.1 in the benchmark). `env` is the batch-first environment behind it.
+    to every action (0.1 in the benchmark). shape_reward: what to make of the reward for learning,
+    such as `rtc.wrappers.dense_reward` with its last two arguments bound; None leaves it bare.
+    `env` is the batch-first environment behind it.
     Raises ConfigError, LevelError as `rtc.make_env` does.
     """
 
@@ -68,9 +73,11 @@ class GymnaxEnv:
         engine: str = "specialised",
         reward: str = "reference",
         action_noise: float = 0.1,
+        shape_reward: ShapeReward | None = None,
     ) -> None:
         self.env: Env = make_env(level, engine=engine, reward=reward)
         self.action_noise = action_noise
+        self.shape_reward = shape_reward
         self._axes = _batch_axes(self.env)
         self._batch = jax.custom_batching.custom_vmap(self._advance)
         self._batch.def_vmap(self._merge_batches)
@@ -123,9 +130,10 @@ class GymnaxEnv:
 
         key: for the action noise. action: [a] as asked for; noise is added and the engine clips.
         Returns observation [o] (at `done` the level's first one), state, reward [] (1 at the
-        goal, -1 after a forbidden touch), done [] and info: `solved`, `terminated` (done for
-        another reason than the limit), `truncated` (done by the limit alone), `distance` [] in
-        metres (see `rtc.env.Step`), `final_observation` [o] of this step also where done.
+        goal, -1 after a forbidden touch, then shaped), done [] and info: `solved`, `terminated`
+        (done for another reason than the limit), `truncated` (done by the limit alone),
+        `distance` [] in metres (see `rtc.env.Step`), `final_observation` [o] of this step also
+        where done.
         """
         return self._compiled(key, state, action, params or self.default_params)
 
@@ -151,11 +159,14 @@ class GymnaxEnv:
         late = time >= jnp.minimum(limit, self.env.level.params.max_timesteps)
         done = step.done | late
         physics = self.env.replay(physics, done)
+        reward = step.reward
+        if self.shape_reward is not None:
+            reward = self.shape_reward(reward, step.distance, done, state.time)
         first = self.env.observe(self.env.reset(1))
         return _Advance(
             obs=jnp.where(done[:, None], first, step.obs),
             state=GymnaxState(self._outside(physics), jnp.where(done, 0, time)),
-            reward=step.reward,
+            reward=reward,
             done=done,
             solved=step.solved & done,
             distance=step.distance,

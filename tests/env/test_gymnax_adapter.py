@@ -1,6 +1,7 @@
 """The adapter to gymnax's convention: one environment that vmaps into one batch of the engine."""
 
 import copy
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from gymnax.environments import spaces
 from rtc.env import Env, Step
 from rtc.env.gymnax_adapter import GymnaxEnv, GymnaxParams
 from rtc.levels import load_level
+from rtc.wrappers import dense_reward
 
 KEY = jax.random.key(0)
 
@@ -165,6 +167,15 @@ def test_an_action_for_all_is_spread_over_the_batch(toy):
     states = jax.tree.map(lambda x: jnp.stack([x, x + 1]), state)
     obs = jax.vmap(toy.step, (None, 0, None))(KEY, states, push(0.25)[0])[0]
     np.testing.assert_array_equal(obs[:, 0], [0.25, 1.25])
+
+
+def test_the_reward_is_shaped_as_asked(toy):
+    toy.shape_reward = functools.partial(dense_reward, scale=0.5, max_timesteps=256)
+    _, state = toy.reset(KEY)
+    _, state, reward, *_ = toy.step(KEY, state, push(1.0)[0])
+    np.testing.assert_allclose(reward, 0.5 / 256, rtol=1e-6)  # the toy's distance is -1
+    _, state, reward, done, _ = toy.step(KEY, state, push(1.0)[0])
+    assert (reward, done) == (1, True)
 
 
 def test_noise_comes_from_the_key(toy):
