@@ -60,7 +60,7 @@ class LoadedPolicy:
         return full[..., self.observation_indices]
 
     def action(
-        self, obs: Float[Array, "*b p"], key: Key, *, num_steps: int = 5
+        self, obs: Float[Array | np.ndarray, "*b p"], key: Key, *, num_steps: int = 5
     ) -> Float[Array, "*b h a"]:
         """Chunks of actions, by `num_steps` Euler steps.
 
