@@ -13,7 +13,7 @@ from rtc.io import atomic_path, write_json
 from rtc.levels import Level
 from rtc.traces.decision import Decision, find_decision
 from rtc.traces.scenes import Guidance, load_trained
-from rtc.visualize import animate_chunk_formation, save_figure, switch_jumps
+from rtc.visualize import animate_chunk_formation, mismatches, save_figure, switch_jumps
 
 # What `draw_decision` makes, in the order in which one reads it.
 PICTURES = (
@@ -94,7 +94,7 @@ def _figures(decision: Decision, dimensions: Sequence[int]) -> Iterator[tuple[st
     for name, picture, runs, options in (
         ("rtc_dimensions", "plot_comparison_grid", (guided,), rows),
         ("rtc_flow_steps", "plot_flow_matching_steps", (guided,), single),
-        ("rtc_error", "plot_error_over_steps", (guided,), {}),
+        ("rtc_error", "plot_error_over_steps", (guided,), rows),
         ("rtc_comparison", "plot_rtc_comparison", (guided, plain), single),
         ("rtc_comparison_grid", "plot_rtc_comparison_grid", (guided, plain), rows),
         ("rtc_trajectories", "plot_trajectory_comparison", (guided, plain), rows),
@@ -120,11 +120,12 @@ def describe(decision: Decision) -> dict[str, Any]:
     """Which decision it is, and how both episodes went, in numbers."""
     episodes = {}
     for name, episode in decision.timelines.items():
-        jumps = switch_jumps(episode)
+        jumps, apart = switch_jumps(episode), mismatches(episode)
         episodes[name] = {
             "steps": len(episode.actions),
             "solved": episode.solved,
             "mean_jump": float(jumps.mean()) if len(jumps) else None,
+            "mean_mismatch": float(apart.mean()) if len(apart) else None,
         }
     return {
         "step": decision.step,

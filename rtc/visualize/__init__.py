@@ -14,7 +14,13 @@ from rtc.visualize.steps import (
     save_figure,
     save_tracking_plots,
 )
-from rtc.visualize.timeline import ChunkTimeline, plot_chunk_timeline, switch_jumps, switches
+from rtc.visualize.timeline import (
+    ChunkTimeline,
+    mismatches,
+    plot_chunk_timeline,
+    switch_jumps,
+    switches,
+)
 from rtc.visualize.tracked import TrackingError, check_indices
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "TrackingError",
     "animate_chunk_formation",
     "check_indices",
+    "mismatches",
     "plot_chunk_timeline",
     "plot_comparison_grid",
     "plot_error_over_steps",

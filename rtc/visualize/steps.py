@@ -16,11 +16,11 @@ from rtc.visualize.style import (
     GUIDED,
     PREVIOUS,
     STATE,
+    STEP_COLORS,
     VELOCITY,
     FigSize,
     flow_time_axis,
     new_figure,
-    shades,
     styled,
 )
 from rtc.visualize.tracked import (
@@ -133,30 +133,38 @@ def _guidance_weight_line(axes: Axes, arrays: Mapping[str, np.ndarray]) -> None:
 
 @styled
 def plot_error_over_steps(
-    tracked_steps: Mapping[str, Any], batch_idx: int = 0, figsize: FigSize = (12, 4.6)
+    tracked_steps: Mapping[str, Any],
+    batch_idx: int = 0,
+    figsize: FigSize = (12, 4.6),
+    *,
+    action_dim_indices: Sequence[int] | None = None,
 ) -> Figure:
     """Size of the error over the flow: for the chunk as a whole, and for each of its steps.
 
     The size is the Euclidean norm over the action dimensions (left, one line a step and the
-    norm of all), so a healthy run falls towards 0.
+    norm of all), so a healthy run ends near 0. action_dim_indices: None for all of them.
     Raises ValueError naming a missing key, a wrong rank or an index out of range.
     """
     arrays = read_tracked(tracked_steps, needed=("error",))
     batch = check_index(batch_idx, arrays["x_t"].shape[1], "batch_idx")
-    size = np.linalg.norm(arrays["error"][:, batch], axis=-1)
+    dims = check_indices(action_dim_indices, arrays["x_t"].shape[-1], "action_dim_indices")
+    size = np.linalg.norm(arrays["error"][:, batch][..., dims], axis=-1)
+    which = "all action dimensions"
+    if action_dim_indices is not None:
+        which = f"action dimension{'s' * (len(dims) > 1)} {', '.join(map(str, dims))}"
     weights = prefix_weights(arrays)
     time = arrays["time"]
     figure = new_figure(
         figsize,
         "Distance to the previous chunk while the new one forms",
-        f"error = weight x (previous chunk - predicted chunk), norm over all action dimensions; "
+        f"error = weight x (previous chunk - predicted chunk), norm over {which}; "
         f"batch element {batch}",
     )
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
     held = [step for step in range(size.shape[1]) if weights[step] > 0]
     left.plot(time, np.linalg.norm(size, axis=1), color=ERROR, lw=2.6, label="whole chunk")
-    for position, step in enumerate(held):
-        color = shades(STATE)(position / max(len(held) - 1, 1))
+    for step in held:
+        color = STEP_COLORS(step / max(size.shape[1] - 1, 1))
         label = f"step {step} (weight {weights[step]:.2f})"
         left.plot(time, size[:, step], "o-", color=color, lw=1.2, ms=3, label=label)
     left.set_title("error by step of the chunk")

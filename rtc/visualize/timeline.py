@@ -89,7 +89,8 @@ def plot_chunk_timeline(
             ha="center",
             fontsize=9,
             arrowprops={"arrowstyle": "->", "color": STATE},
-            zorder=5,
+            bbox={"fc": "white", "ec": "none", "pad": 1.5, "alpha": 0.85},
+            zorder=6,
         )
     grid[-1].xaxis.set_major_locator(MaxNLocator(14, integer=True))
     grid[-1].set_xlim(begin - 0.5, end - 0.5)
@@ -108,6 +109,23 @@ def switch_jumps(timeline: ChunkTimeline) -> np.ndarray:
     at = switches(timeline)
     steps = timeline.actions[at] - timeline.actions[at - 1]
     return np.linalg.norm(steps if timeline.used is None else steps[:, timeline.used], axis=-1)
+
+
+def mismatches(timeline: ChunkTimeline) -> np.ndarray:
+    """How far each chunk is from the actions executed while it was inferred, [n]; see `used`.
+
+    The mean absolute difference over those steps and the action dimensions; chunks of which
+    nothing was executed, or that were there at once, do not count.
+    """
+    apart = []
+    for number in np.unique(timeline.source).tolist():
+        begin, ready = int(timeline.starts[number]), int(np.argmax(timeline.source == number))
+        if ready > begin:
+            planned = timeline.chunks[number, : ready - begin]
+            difference = np.abs(planned - timeline.actions[begin:ready])
+            used = slice(None) if timeline.used is None else timeline.used
+            apart.append(float(difference[:, used].mean()))
+    return np.array(apart)
 
 
 def _checked(timeline: ChunkTimeline, name: str) -> ChunkTimeline:
@@ -216,10 +234,12 @@ def _bars_panel(axes: Axes, episode: ChunkTimeline, color: str, window: tuple[in
 
 
 def _describe(name: str, episode: ChunkTimeline) -> str:
-    jumps = switch_jumps(episode)
-    outcome = "solved" if episode.solved else "not solved"
-    mean = f"; mean jump at its {len(jumps)} switches {jumps.mean():.2f}" if len(jumps) else ""
-    return f"{name}: {outcome}, {len(episode.actions)} steps{mean}"
+    """Outcome; how far a new chunk is from the old one while both run; the jump between them."""
+    text = f"{name}: {'solved' if episode.solved else 'not solved'}, {len(episode.actions)} steps"
+    apart, jumps = mismatches(episode), switch_jumps(episode)
+    if len(apart):
+        text += f"; new and old chunk differ by {apart.mean():.2f} during inference"
+    return text + (f", jump at a switch {jumps.mean():.2f}" if len(jumps) else "")
 
 
 def _same_height(panels: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from rtc.config import Cell
 from rtc.evaluate.program import make_plan, make_program, play_cell
 from rtc.traces.episode import Player, outcomes, timeline
 from rtc.traces.scenes import scene_of
-from rtc.visualize import switch_jumps
+from rtc.visualize import mismatches, switch_jumps
 from tests.traces.point_robot import ROLLOUTS
 
 USED = np.arange(6) >= 4
@@ -28,6 +28,12 @@ def test_rollouts_are_those_of_the_evaluation(played, guidance):
         for i in range(ROLLOUTS)
     ]
     np.testing.assert_allclose(jumps, metrics["jump_mean"], rtol=1e-3)
+    for rollout in range(ROLLOUTS):
+        episode = timeline(played.pieces, rollout, guidance.delay, USED)
+        if ended.length[rollout] % guidance.horizon in (0, 4):
+            # Else the last chunk was still being inferred, which only the evaluation counts.
+            apart = mismatches(episode).mean()
+            np.testing.assert_allclose(apart, metrics["mismatch"][rollout], rtol=1e-3)
 
 
 def test_playing_again_gives_the_same_bits(played):

@@ -78,6 +78,13 @@ def test_the_error_is_a_norm_over_action_dimensions(guided):
     np.testing.assert_allclose(whole, np.sqrt((guided["error"][:, 1] ** 2).sum(axis=(1, 2))))
 
 
+def test_the_error_of_some_dimensions_only(guided):
+    figure = plot_error_over_steps(guided, action_dim_indices=[4])
+    whole = figure.axes[0].get_lines()[0].get_ydata()
+    np.testing.assert_allclose(whole, np.linalg.norm(guided["error"][:, 0, :, 4], axis=1))
+    assert "norm over action dimension 4" in figure.get_suptitle()
+
+
 def test_a_record_with_the_six_first_keys_only_is_enough(guided):
     names = ("x_t", "v_t", "correction", "error", "x_1_pred", "time")
     few = {name: guided[name] for name in names}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtc.visualize import plot_chunk_timeline, switch_jumps, switches
+from rtc.visualize import mismatches, plot_chunk_timeline, switch_jumps, switches
 
 
 def test_switches_are_where_the_source_changes(episodes):
@@ -17,11 +17,20 @@ def test_jumps_are_distances_between_neighbouring_actions(episodes):
     assert switch_jumps(episode).mean() > 2 * switch_jumps(episodes["realtime"]).mean()
 
 
+def test_mismatches_are_between_the_plan_and_what_was_done_meanwhile(episodes):
+    episode = episodes["naive"]._replace(used=[1, 4])
+    planned, done = episode.chunks[2, :3], episode.actions[5:8]
+    expected = np.abs(planned - done)[:, [1, 4]].mean()
+    assert np.isclose(mismatches(episode)[1], expected)
+    assert len(mismatches(episode)) == 8
+    np.testing.assert_allclose(mismatches(episodes["realtime"]), 0, atol=1e-12)
+
+
 def test_every_method_has_a_panel_with_its_outcome(episodes):
     figure = plot_chunk_timeline(episodes, action_dim_idx=1)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles[0].startswith("naive: not solved, 40 steps; mean jump at its 8 switches")
-    assert titles[2].startswith("realtime: solved, 33 steps")
+    assert titles[0].startswith("naive: not solved, 40 steps; new and old chunk differ by 0.")
+    assert titles[2].startswith("realtime: solved, 33 steps; new and old chunk differ by 0.00")
     assert figure.axes[0].get_ylim() == figure.axes[2].get_ylim()
 
 
