@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rtc.env.kinetix_state import kinetix_state
-from rtc.physics.points import NO_POINT
 from rtc.physics.scene import body_field
-from rtc.physics.state import JointImpulses, Memory, Motion, State
+from rtc.physics.state import NO_POINT, JointImpulses, Memory, Motion, State
 from rtc.physics.step import Dynamics
 from rtc.physics.vector import Turn, Vec, rotate
 from rtc.types import Array, Float, Int, PyTree
@@ -77,8 +76,7 @@ def _memory(dynamics: Dynamics, env_state: PyTree) -> Memory:
     padded = np.pad(numbers, (0, width - len(numbers)))[:, None].astype(np.int32)
     return Memory(
         point=jnp.where(active, padded, NO_POINT),
-        normal=rows("acc_impulse_normal"),
-        tangent=rows("acc_impulse_tangent"),
+        sums=jnp.stack([rows("acc_impulse_normal"), rows("acc_impulse_tangent")], axis=1),
         used=jnp.full(batch_size, width, jnp.int32),
     )
 
@@ -166,8 +164,8 @@ def _manifolds(dynamics: Dynamics, memory: Memory, batch_size: int) -> dict[str,
 
     fields = {
         "active": spread(valid.T),
-        "acc_impulse_normal": spread(memory.normal.T),
-        "acc_impulse_tangent": spread(memory.tangent.T),
+        "acc_impulse_normal": spread(memory.sums[:, 0].T),
+        "acc_impulse_tangent": spread(memory.sums[:, 1].T),
     }
     ends = np.cumsum([2 * pairs[0], pairs[1], pairs[2]])
     shapes = [(pairs[0], 2), (pairs[1],), (pairs[2],)]

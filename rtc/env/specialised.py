@@ -10,6 +10,7 @@ from rtc.levels import Level
 from rtc.physics.observation import observation_spec
 from rtc.physics.state import State, initial_state
 from rtc.physics.step import Outcome, make_dynamics, substep
+from rtc.physics.tiles import in_tiles
 from rtc.types import Array, Bool, Float, PyTree
 
 
@@ -35,17 +36,20 @@ class SpecialisedEngine:
 
     def step(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
         """One environment step: `frame_skip` substeps."""
-        params = self.level.params
-
-        def one(state: State, _: None) -> tuple[State, Outcome]:
-            return substep(self.dynamics, state, action.T)
-
-        state, outcome = jax.lax.scan(one, state, length=self.level.static.frame_skip)
+        given = (state, action.T)
+        state, outcome = in_tiles(lambda part: self._substeps(*part), given, state.memory.used)
         state = state._replace(timestep=state.timestep + 1)
         reward, solved, distance = self._judge(outcome)
         touched = (outcome.reward != 0).any(axis=0)
-        done = touched | _broken(state) | (state.timestep >= params.max_timesteps)
+        late = state.timestep >= self.level.params.max_timesteps
+        done = touched | _broken(state) | late
         return state, Step(self.observe(state), reward, done, solved, distance)
+
+    def _substeps(self, state: State, action: Float[Array, "a b"]) -> tuple[State, Outcome]:
+        def one(state: State, _: None) -> tuple[State, Outcome]:
+            return substep(self.dynamics, state, action)
+
+        return jax.lax.scan(one, state, length=self.level.static.frame_skip)
 
     def observe(self, state: State) -> Float[Array, "b o"]:
         """The varying entries of the observation, clipped to +-10, NaN as 0."""

@@ -1,15 +1,11 @@
-"""One body for each environment, chosen by number: for contacts, whose pairs differ.
+"""One body for each environment, chosen by number: for contacts, whose pairs differ."""
 
-Choosing is a chain of comparisons over the few bodies of a level, which vectorises over the
-batch where a gather would not.
-"""
-
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Shaped
 
 from rtc.physics.geometry import Placed, Sides
 from rtc.physics.scene import Bodies
@@ -17,22 +13,53 @@ from rtc.physics.state import Motion
 from rtc.physics.vector import Turn, Vec
 from rtc.types import Array, Float, Int
 
+CONSTANTS = ("inverse_mass", "inverse_inertia", "friction", "restitution", "radius")
+
 
 class Body(NamedTuple):
-    """What a contact needs to know of a body, each [b].
+    """What a contact needs to know of a body; the numbers lie in tables, read by properties.
 
-    row: place among the moving bodies, or their number if it is fixed. Masses in 1/kg and
-    1/(kg m^2).
+    number: [b] within its kind. row: [b] place among the moving bodies, or their number if it
+    is fixed. motion: [7, b] as in `motion_table`. constants: [5, b] as in `CONSTANTS`. shape:
+    [s, b] a polygon's `Sides`.
     """
 
+    number: Array
     row: Array
-    placed: Placed
-    velocity: Vec
-    spin: Array
-    inverse_mass: Array
-    inverse_inertia: Array
-    friction: Array
-    restitution: Array
+    motion: Array
+    constants: Array
+    shape: Array
+
+    @property
+    def placed(self) -> Placed:
+        """Where the body is."""
+        return placement(self.motion)
+
+    @property
+    def velocity(self) -> Vec:
+        """Of the centre, m/s."""
+        return Vec(*self.motion[4:6])
+
+    @property
+    def spin(self) -> Array:
+        """Angular velocity, rad/s."""
+        return self.motion[6]
+
+    def __getattr__(self, name: str) -> Array:
+        """inverse_mass (1/kg), inverse_inertia (1/(kg m^2)), friction, restitution, radius (m)."""
+        if name not in CONSTANTS:
+            raise AttributeError(name)
+        return self.constants[CONSTANTS.index(name)]
+
+    @property
+    def sides(self) -> Sides:
+        """A polygon's sides, each [b]."""
+        return Sides.from_table(self.shape)
+
+
+def placement(motion: Float[Array, "7 b"]) -> Placed:
+    """Where a body is, out of a row of `motion_table`."""
+    return Placed(Vec(*motion[0:2]), Turn(*motion[2:4]))
 
 
 class Touch(NamedTuple):
@@ -47,60 +74,64 @@ class Touch(NamedTuple):
     active: Array
 
 
-def pick(index: Int[Array, " b"], rows: Float[Array, "m b"]) -> Float[Array, " b"]:
-    """`rows[index[e], e]` for every environment e, and 0 where there is no such row."""
-    chosen = jnp.zeros_like(rows[0])
-    for i in range(rows.shape[0]):
-        chosen = jnp.where(index == i, rows[i], chosen)
-    return chosen
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """The bodies of one kind, to pick from. nobody: the row of those that do not move."""
+
+    bodies: Bodies
+    motion: Array
+    constants: np.ndarray
+    shape: np.ndarray
+    nobody: int
+
+    def pick(self, number: Int[Array, " b"]) -> Body:
+        """The body with this number in each environment."""
+        moves = number < self.bodies.moving
+        return Body(
+            number=number,
+            row=jnp.where(moves, number + self.bodies.first_row, self.nobody),
+            motion=pick(self.motion, number),
+            constants=_pick_constants(self.constants, number),
+            shape=_pick_constants(self.shape, number),
+        )
+
+    def pick_side(self, number: Int[Array, " b"], side: Int[Array, " b"]) -> Float[Array, "6 b"]:
+        """Start, end and normal of one side of one polygon, in the polygon's frame."""
+        rows = self.shape[:24].reshape(3, 4, 2, -1)  # start, end, normal; sides; x, y; polygons
+        table = rows.transpose(0, 2, 3, 1).reshape(6, -1)
+        return _pick_constants(table, number * 4 + side)
 
 
-def pick_constant(index: Int[Array, " b"], values: Shaped[np.ndarray, " k"]) -> Array:
-    """`values[index[e]]` for every environment e, and the last value beyond the end."""
-    chosen = jnp.full(index.shape, values[-1])
-    for i, value in enumerate(values[:-1]):
-        if value != values[-1]:
-            chosen = jnp.where(index == i, value, chosen)
-    return chosen
-
-
-def pick_body(bodies: Bodies, motion: Motion, turns: Turn, index: Int[Array, " b"]) -> Body:
-    """The body with number `index` within its kind. turns: [m, b] of all moving bodies."""
-    rows = slice(bodies.first_row, bodies.first_row + bodies.moving)
-
-    def value(moving: Float[Array, "m b"], fixed: Float[np.ndarray, " f"]) -> Array:
-        if not bodies.moving:
-            return pick_constant(index, fixed)
-        chosen = pick(index, moving[rows])
-        for i, constant in enumerate(fixed):
-            if constant != 0:
-                chosen = jnp.where(index == bodies.moving + i, constant, chosen)
-        return chosen
-
-    still = {name: bodies[name][bodies.moving :] for name in ("position", "rotation")}
-    zero = np.zeros(len(still["rotation"]), np.float32)
-    moves = index < bodies.moving
-    return Body(
-        row=jnp.where(moves, index + bodies.first_row, motion.angle.shape[0]),
-        placed=Placed(
-            Vec(
-                value(motion.position.x, still["position"][:, 0]),
-                value(motion.position.y, still["position"][:, 1]),
-            ),
-            Turn(
-                value(turns.cos, np.cos(still["rotation"])),
-                value(turns.sin, np.sin(still["rotation"])),
-            ),
-        ),
-        velocity=Vec(value(motion.velocity.x, zero), value(motion.velocity.y, zero)),
-        spin=value(motion.spin, zero),
-        inverse_mass=pick_constant(index, bodies["inverse_mass"]),
-        inverse_inertia=pick_constant(index, bodies["inverse_inertia"]),
-        friction=pick_constant(index, bodies["friction"]),
-        restitution=pick_constant(index, bodies["restitution"]),
+def catalogue(bodies: Bodies, sides: Sides | None, motion: Motion) -> Catalogue:
+    """sides: of all polygons of the level; None for circles."""
+    return Catalogue(
+        bodies=bodies,
+        motion=motion_table(bodies, motion),
+        constants=np.stack([bodies[name] for name in CONSTANTS]).astype(np.float32),
+        shape=np.zeros((1, len(bodies)), np.float32) if sides is None else sides.to_table(),
+        nobody=motion.angle.shape[0],
     )
 
 
-def pick_sides(sides: Sides, index: Int[Array, " b"]) -> Sides:
-    """The sides of the polygon with number `index`, each [b]."""
-    return jax.tree.map(lambda values: pick_constant(index, values), sides)
+def motion_table(bodies: Bodies, motion: Motion) -> Float[Array, "k 7 b"]:
+    """Place, rotation and velocities of all bodies of a kind, those that move first."""
+    rows = slice(bodies.first_row, bodies.first_row + bodies.moving)
+    moving = jax.tree.map(lambda field: field[rows], motion)
+    turn = Turn(jnp.cos(moving.angle), jnp.sin(moving.angle))
+    table = jnp.stack([*moving.position, *turn, *moving.velocity, moving.spin], axis=1)
+    place, angle = bodies["position"][bodies.moving :], bodies["rotation"][bodies.moving :]
+    still = np.zeros((len(angle), table.shape[1]), np.float32)
+    still[:, :4] = np.stack([place[:, 0], place[:, 1], np.cos(angle), np.sin(angle)], axis=1)
+    fixed = jnp.broadcast_to(still[:, :, None], (*still.shape, table.shape[-1]))
+    return jnp.concatenate([table, fixed])
+
+
+def pick(table: Float[Array, "k f b"], number: Int[Array, " b"]) -> Float[Array, "f b"]:
+    """`table[number[e], :, e]` for every environment e."""
+    rows = jnp.broadcast_to(number, (1, *table.shape[1:]))
+    return jnp.take_along_axis(table, rows, axis=0, mode="promise_in_bounds")[0]
+
+
+def _pick_constants(table: Float[np.ndarray, "f k"], number: Int[Array, " b"]) -> Array:
+    """`table[:, number[e]]` for every environment e."""
+    return jnp.asarray(table).at[:, number].get(mode="promise_in_bounds")

@@ -6,6 +6,7 @@ A polygon comes as `Sides`, four of everything; arrays are [k] for the polygons 
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,6 +33,20 @@ class Sides(NamedTuple):
     normal: tuple[Vec, ...]
     support: tuple[Array, ...]
     present: tuple[Array, ...]
+
+    def to_table(self) -> np.ndarray:
+        """All numbers of a level's polygons as one array [s, k]."""
+        return np.stack([np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(self)])
+
+    @classmethod
+    def from_table(cls, table: Array) -> "Sides":
+        """The sides out of the columns of `to_table`, [s, b]."""
+        rows = iter(table)
+        start, end, normal = (
+            tuple(Vec(next(rows), next(rows)) for _ in range(CORNERS)) for _ in range(3)
+        )
+        support = tuple(next(rows) for _ in range(CORNERS))
+        return cls(start, end, normal, support, tuple(row > 0 for row in rows))
 
 
 class Placed(NamedTuple):

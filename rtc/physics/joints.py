@@ -52,6 +52,15 @@ class Half(NamedTuple):
     velocity: Vec
     spin: Array
 
+    def packed(self) -> Float[Array, "5 b"]:
+        """All of it in one array."""
+        return jnp.stack([*self.position, *self.velocity, self.spin])
+
+    @classmethod
+    def of(cls, packed: Float[Array, "5 b"]) -> "Half":
+        """Out of one array."""
+        return cls(Vec(*packed[0:2]), Vec(*packed[2:4]), packed[4])
+
 
 class Lever(NamedTuple):
     """What stays as it is while the solver iterates, each [b].
@@ -62,6 +71,11 @@ class Lever(NamedTuple):
     a: Vec
     b: Vec
     angle: Array
+
+    @classmethod
+    def of(cls, packed: Float[Array, "5 b"]) -> "Lever":
+        """Out of one array."""
+        return cls(Vec(*packed[0:2]), Vec(*packed[2:4]), packed[4])
 
 
 def acting_joints(scene: Scene) -> tuple[Joint, ...]:
@@ -104,14 +118,14 @@ def _end(scene: Scene, body: int, anchor: Float[np.ndarray, "2"]) -> End:
     )
 
 
-def lever(joint: Joint, motion: Motion) -> Lever:
-    """Arms and relative angle at the start of a substep."""
+def lever(joint: Joint, motion: Motion) -> Float[Array, "5 b"]:
+    """Arms and relative angle at the start of a substep, a packed `Lever`."""
 
     def arm(end: End, angle: Array) -> Vec:
         return rotate(Turn(jnp.cos(angle), jnp.sin(angle)), Vec(*map(jnp.float32, end.anchor)))
 
     a, b = (_angle(end, motion) for end in (joint.a, joint.b))
-    return Lever(arm(joint.a, a), arm(joint.b, b), b - a - joint.rotation)
+    return jnp.stack([*arm(joint.a, a), *arm(joint.b, b), b - a - joint.rotation])
 
 
 def _angle(end: End, motion: Motion) -> Array:
@@ -120,45 +134,85 @@ def _angle(end: End, motion: Motion) -> Array:
     return motion.angle[end.row]
 
 
-def resolve(
-    joint: Joint, params: SimParams, arms: Lever, a: Half, b: Half
-) -> tuple[Half, Half, Vec, Array]:
-    """One visit of the solver: both bodies afterwards, the impulse and the twist on a.
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """One visit of the solver to a joint, in two stages. Halves and levers come packed."""
 
-    impulse = stiffness (dv + c gap) / (1/m_a + 1/m_b + (r_a x u)^2 / I_a + (r_b x u)^2 / I_b),
-    u being the direction of the relative velocity dv of the anchors.
-    """
-    to_a, to_b = joint.a.inverse_mass, joint.b.inverse_mass
-    to_spin_a, to_spin_b = joint.a.inverse_inertia, joint.b.inverse_inertia
-    anchor_a, anchor_b = a.position + arms.a, b.position + arms.b
-    gap = anchor_b - anchor_a
-    meeting = _meeting_point(to_a, to_b, anchor_a, anchor_b)
-    slip = (b.velocity + turning(b.spin, meeting - b.position)) - (
-        a.velocity + turning(a.spin, meeting - a.position)
-    )
-    direction = slip * (1 / nonzero(length(slip)))
-    give = (to_a + to_b or 1.0) + (
-        jnp.square(cross(arms.a, direction)) * to_spin_a
-        + jnp.square(cross(arms.b, direction)) * to_spin_b
-    )
-    impulse = (slip + gap * params.baumgarte_coefficient_joints_v) * (
-        params.joint_stiffness / nonzero(give)
-    )
-    spin_a = a.spin + cross(arms.a, impulse) * to_spin_a
-    spin_b = b.spin - cross(arms.b, impulse) * to_spin_b
-    twist = _twist(joint, params, arms.angle, spin_b - spin_a)
-    share = params.baumgarte_coefficient_joints_p / (to_a + to_b or 1.0)
-    after_a = Half(
-        a.position + gap * (share * to_a),
-        a.velocity + impulse * to_a,
-        spin_a + twist * to_spin_a,
-    )
-    after_b = Half(
-        b.position - gap * (share * to_b),
-        b.velocity - impulse * to_b,
-        spin_b - twist * to_spin_b,
-    )
-    return after_a, after_b, impulse, twist
+    joint: Joint
+    params: SimParams
+
+    def pull(self, arms: Array, a: Array, b: Array) -> Float[Array, "2 b"]:
+        """The impulse on a; b takes the opposite.
+
+        impulse = stiffness (dv + c gap) / (1/m_a + 1/m_b + (r_a x u)^2 / I_a + (r_b x u)^2 / I_b),
+        u being the direction of the relative velocity dv of the anchors.
+        """
+        arms, a, b = Lever.of(arms), Half.of(a), Half.of(b)
+        first, second = self.joint.a, self.joint.b
+        to_a, to_b = first.inverse_mass, second.inverse_mass
+        anchor_a, anchor_b = a.position + arms.a, b.position + arms.b
+        meeting = _meeting_point(to_a, to_b, anchor_a, anchor_b)
+        slip = (b.velocity + turning(b.spin, meeting - b.position)) - (
+            a.velocity + turning(a.spin, meeting - a.position)
+        )
+        direction = slip * (1 / nonzero(length(slip)))
+        give = (to_a + to_b or 1.0) + (
+            jnp.square(cross(arms.a, direction)) * first.inverse_inertia
+            + jnp.square(cross(arms.b, direction)) * second.inverse_inertia
+        )
+        gap = anchor_b - anchor_a
+        impulse = (slip + gap * self.params.baumgarte_coefficient_joints_v) * (
+            self.params.joint_stiffness / nonzero(give)
+        )
+        return jnp.stack(impulse)
+
+    def move(self, arms: Array, a: Array, b: Array, impulse: Array, side: str) -> Array:
+        """Body a or b ("a", "b") afterwards, packed: pulled, twisted and shifted."""
+        lever, half_a, half_b = Lever.of(arms), Half.of(a), Half.of(b)
+        twist = self.twist(arms, a, b, impulse)
+        first, second = self.joint.a, self.joint.b
+        gap = (half_b.position + lever.b) - (half_a.position + lever.a)
+        share = self.params.baumgarte_coefficient_joints_p / (
+            first.inverse_mass + second.inverse_mass or 1.0
+        )
+        end, half, arm, sign = {
+            "a": (first, half_a, lever.a, 1.0),
+            "b": (second, half_b, lever.b, -1.0),
+        }[side]
+        pull = Vec(*impulse)
+        turn = cross(arm, pull) + twist
+        return Half(
+            half.position + gap * (sign * share * end.inverse_mass),
+            half.velocity + pull * (sign * end.inverse_mass),
+            half.spin + turn * (sign * end.inverse_inertia),
+        ).packed()
+
+    def tally(self, arms: Array, a: Array, b: Array, impulse: Array, sums: Array) -> Array:
+        """The summed impulse and twist [3, b]. That of a limit is not remembered."""
+        twist = self.twist(arms, a, b, impulse)
+        kept = sums[2] + twist if self.joint.fixed else jnp.zeros_like(twist)
+        return jnp.stack([sums[0] + impulse[0], sums[1] + impulse[1], kept])
+
+    def twist(self, arms: Array, a: Array, b: Array, impulse: Array) -> Float[Array, " b"]:
+        """Angular impulse on a: of a fixed joint, or of a limit that is being overrun.
+
+        A limit acts only while b is beyond it and moves further out.
+        """
+        first, second = self.joint.a, self.joint.b
+        lever, pull = Lever.of(arms), Vec(*impulse)
+        spin_a = Half.of(a).spin + cross(lever.a, pull) * first.inverse_inertia
+        spin_b = Half.of(b).spin - cross(lever.b, pull) * second.inverse_inertia
+        spin, angle = spin_b - spin_a, lever.angle
+        inertia = first.inverse_inertia + second.inverse_inertia or 1.0
+        if self.joint.fixed:
+            correction = angle * self.params.baumgarte_coefficient_fjoint_av
+            return (spin + correction) * (1 / inertia)
+        if not self.joint.limited:
+            return jnp.zeros_like(spin)
+        within = jnp.clip(angle, self.joint.low, self.joint.high)
+        correction = (angle - within) * self.params.baumgarte_coefficient_rjoint_limit_av
+        outwards = (within != angle) & (jnp.sign(spin) == jnp.sign(correction))
+        return jnp.where(outwards, (spin + correction) * (1 / inertia), 0.0)
 
 
 def _meeting_point(to_a: float, to_b: float, anchor_a: Vec, anchor_b: Vec) -> Vec:
@@ -169,19 +223,3 @@ def _meeting_point(to_a: float, to_b: float, anchor_a: Vec, anchor_b: Vec) -> Ve
         return anchor_b
     weight_a, weight_b = 1 / to_a, 1 / to_b
     return (anchor_a * weight_a + anchor_b * weight_b) * (1 / (weight_a + weight_b))
-
-
-def _twist(joint: Joint, params: SimParams, angle: Array, spin: Array) -> Array:
-    """Angular impulse on a: of a fixed joint, or of a limit that is being overrun.
-
-    spin: of b against a. A limit acts only while b is beyond it and moves further out.
-    """
-    inertia = joint.a.inverse_inertia + joint.b.inverse_inertia or 1.0
-    if joint.fixed:
-        return (spin + angle * params.baumgarte_coefficient_fjoint_av) * (1 / inertia)
-    if not joint.limited:
-        return jnp.zeros_like(spin)
-    within = jnp.clip(angle, joint.low, joint.high)
-    correction = (angle - within) * params.baumgarte_coefficient_rjoint_limit_av
-    outwards = (within != angle) & (jnp.sign(spin) == jnp.sign(correction))
-    return jnp.where(outwards, (spin + correction) * (1 / inertia), 0.0)

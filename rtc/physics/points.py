@@ -1,26 +1,24 @@
-"""Contact points as rows: one row per turn of the solver, one contact of each environment."""
+"""Contact points in the solver's order: one row per turn, one contact of each environment."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rtc.physics.state import Memory
+from rtc.physics.stages import stage
+from rtc.physics.state import NO_POINT, Memory
 from rtc.physics.vector import Vec
 from rtc.types import Array, Float, Int
 
-NO_POINT = -1
-
 
 class Point(NamedTuple):
-    """One contact point of each environment [b], or many in the solver's order [w, b].
+    """One contact point of each environment, each [b].
 
     number: which point of which pair, NO_POINT for none. batch: of the solver; neighbours in the
     order with the same batch see the same velocities. a, b: rows of the moving bodies, and
     their number for a fixed body or no contact. place: in the world, m. normal: from a to b.
-    push: speed that undoes the overlap, m/s. bounce: normal velocity from before the contact,
-    as far as it is to be reversed, m/s. grip: friction coefficient. a_mass ... b_inertia:
-    inverse masses. normal_sum, tangent_sum: impulses summed up so far, N s.
+    target: wanted normal velocity, m/s. grip: friction coefficient. a_mass ... b_inertia:
+    inverse masses.
     """
 
     number: Array
@@ -29,70 +27,86 @@ class Point(NamedTuple):
     b: Array
     place: Vec
     normal: Vec
-    push: Array
-    bounce: Array
+    target: Array
     grip: Array
     a_mass: Array
     b_mass: Array
     a_inertia: Array
     b_inertia: Array
-    normal_sum: Array
-    tangent_sum: Array
 
 
-def no_points(width: int, batch_size: int, bodies: int) -> Point:
-    """`width` empty rows. bodies: how many move."""
-
-    def rows(value: float, dtype: jnp.dtype = jnp.float32) -> Array:
-        return jnp.full((width, batch_size), value, dtype)
-
-    zero = rows(0.0)
-    vector = Vec(zero, zero)
-    nobody = rows(bodies, jnp.int32)
-    nothing = rows(NO_POINT, jnp.int32)
-    return Point(nothing, nothing, nobody, nobody, vector, vector, *[zero] * 9)
+WHO, WHAT = 4, 10  # whole and real numbers of a point
 
 
-def read_row(points: Point, row: Int[Array, ""]) -> Point:
-    """One row."""
-    return jax.tree.map(lambda field: jax.lax.dynamic_index_in_dim(field, row, 0, False), points)
+class Points(NamedTuple):
+    """Rows of contact points. who: [w, 4, b] int32 and what: [w, 10, b] hold the fields of
+    `Point` in its order. sums: [w, 2, b] impulses along normal and tangent so far, N s."""
+
+    who: Array
+    what: Array
+    sums: Array
 
 
-def write_row(points: Point, row: Int[Array, ""], point: Point) -> Point:
+def no_points(width: int, batch_size: int) -> Points:
+    """Room for `width` rows; what stands in them is of no matter until they are written."""
+    return Points(
+        jnp.zeros((width, WHO, batch_size), jnp.int32),
+        jnp.zeros((width, WHAT, batch_size), jnp.float32),
+        jnp.zeros((width, 2, batch_size), jnp.float32),
+    )
+
+
+def read_row(rows: Array, row: Int[Array, ""]) -> Array:
+    """One row of many, [w, ...] -> [...]."""
+    return jax.lax.dynamic_index_in_dim(rows, row, 0, False)
+
+
+def write_row(rows: Array, row: Int[Array, ""], value: Array) -> Array:
     """The rows with one of them replaced."""
-    return jax.tree.map(
-        lambda field, value: jax.lax.dynamic_update_index_in_dim(field, value, row, 0),
-        points,
-        point,
-    )
+    return jax.lax.dynamic_update_index_in_dim(rows, value, row, 0)
 
 
-def recall(
-    memory: Memory, number: Int[Array, " b"]
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """The impulses (normal, tangent) that a point had in the last substep, 0 if it is new."""
+class Row(NamedTuple):
+    """One row of `Points`, packed: who [4, b], what [10, b], sums [2, b]."""
 
-    def compare(row: Array, found: tuple[Array, Array]) -> tuple[Array, Array]:
-        there = jax.lax.dynamic_index_in_dim(memory.point, row, 0, False)
-        same = (there == number) & (row < memory.used) & (number != NO_POINT)
-        kept = (memory.normal, memory.tangent)
-        return tuple(
-            jnp.where(same, jax.lax.dynamic_index_in_dim(sums, row, 0, False), value)
-            for sums, value in zip(kept, found)
-        )
+    who: Array
+    what: Array
+    sums: Array
 
-    zero = jnp.zeros(number.shape, jnp.float32)
-    return jax.lax.fori_loop(0, jnp.max(memory.used), compare, (zero, zero))
+    @property
+    def point(self) -> Point:
+        """The same with names."""
+        px, py, nx, ny, *rest = self.what
+        return Point(*self.who, Vec(px, py), Vec(nx, ny), *rest)
 
 
-def remember(points: Point, used: Int[Array, ""], width: int) -> Memory:
-    """What the next substep needs to know. width: rows of the memory."""
-    rows = jnp.arange(points.number.shape[0], dtype=jnp.int32)[:, None]
-    last = jnp.where((points.number != NO_POINT) & (rows < used), rows + 1, 0)
-    more = ((0, width - points.number.shape[0]), (0, 0))
-    return Memory(
-        jnp.pad(points.number, more, constant_values=NO_POINT),
-        jnp.pad(points.normal_sum, more),
-        jnp.pad(points.tangent_sum, more),
-        jnp.max(last, axis=0),
-    )
+@stage
+def read_point(points: Points, row: Int[Array, ""]) -> Row:
+    """One row, copied: reading it in place would slow down all that is done with it."""
+    return Row(*(read_row(rows, row) for rows in points))
+
+
+def pack(point: Point) -> tuple[Int[Array, "4 b"], Float[Array, "10 b"]]:
+    """A point as it stands in `Points`."""
+    whole = jnp.stack(point[:WHO])
+    return whole, jnp.stack([*point.place, *point.normal, *point[WHO + 2 :]])
+
+
+def recall(memory: Memory, number: Int[Array, "k b"]) -> Float[Array, "k 2 b"]:
+    """The impulses that some points had in the last substep, 0 for new ones."""
+
+    def compare(row: Array, found: Array) -> Array:
+        known = (read_row(memory.point, row)[None] == number) & (row < memory.used)[None]
+        sums = read_row(memory.sums, row)[None]
+        return jnp.where(known[:, None], sums, found)
+
+    start = jnp.zeros((number.shape[0], 2, number.shape[1]), jnp.float32)
+    return jax.lax.fori_loop(0, jnp.max(memory.used), compare, start)
+
+
+def remember(points: Points, used: Int[Array, ""]) -> Memory:
+    """What the next substep needs to know."""
+    rows = jnp.arange(points.who.shape[0], dtype=jnp.int32)[:, None]
+    number = points.who[:, 0]
+    last = jnp.where((number != NO_POINT) & (rows < used), rows + 1, 0)
+    return Memory(number, points.sums, jnp.max(last, axis=0))

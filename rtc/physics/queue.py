@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rtc.physics.scene import Pairs
+from rtc.physics.stages import stage
 from rtc.types import Array, Bool, Int
 
 WORD = 32
@@ -52,13 +53,26 @@ def queue_keys(
     return jnp.where(touch[rows], key, EMPTY)
 
 
+def turns_of(keys: Int[Array, "q b"]) -> Int[Array, ""]:
+    """How many contacts the environment with most of them has."""
+    return jnp.max(jnp.sum((keys != EMPTY).astype(jnp.int32), axis=0))
+
+
+@stage
+def _following(keys: Int[Array, "q b"], last: Int[Array, " b"]) -> Int[Array, " b"]:
+    return jnp.min(jnp.where(keys > last[None], keys, EMPTY), axis=0)
+
+
 def pop(pairs: Pairs, keys: Int[Array, "q b"], last: Int[Array, " b"]) -> Next:
     """The contact that follows the one with key `last` (-1 before the first)."""
-    key = jnp.min(jnp.where(keys > last[None], keys, EMPTY), axis=0)
+    key = _following(keys, last)
     body = (1 << BODY_BITS) - 1
     shift = _batch_shift(pairs)
     slot = (key >> 2 * BODY_BITS) & ((1 << shift - 2 * BODY_BITS) - 1)
-    return Next(key, key != EMPTY, slot, key >> shift, (key >> BODY_BITS) & body, key & body)
+    a, b = ((key >> bits) & body for bits in (BODY_BITS, 0))
+    # An idle environment still needs bodies that exist.
+    a, b = (jnp.minimum(n, len(kind) - 1) for n, kind in zip((a, b), pairs.kinds))
+    return Next(key, key != EMPTY, slot, key >> shift, a, b)
 
 
 def _batch_shift(pairs: Pairs) -> int:

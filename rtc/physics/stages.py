@@ -27,3 +27,19 @@ def stage(function: F) -> F:
             return jax.jit(function)(*arrays)
 
     return kept_apart
+
+
+def single(function: F) -> F:
+    """Marks a stage that XLA's CPU backend shall compile into one piece of machine code.
+
+    For loops over many small operations: each would otherwise be a task of its own.
+    """
+
+    @functools.wraps(function)
+    def in_one_piece(*arrays):
+        if jax.default_backend() != "cpu":
+            return function(*arrays)
+        with set_xla_metadata(inlineable="false", xla_cpu_small_call="true"):
+            return jax.jit(function)(*arrays)
+
+    return in_one_piece

@@ -9,6 +9,8 @@ from rtc.physics.scene import Scene
 from rtc.physics.vector import Vec
 from rtc.types import Array
 
+NO_POINT = -1
+
 
 class Motion(NamedTuple):
     """Where the moving bodies are and how they move, each [m, b].
@@ -25,13 +27,12 @@ class Motion(NamedTuple):
 class Memory(NamedTuple):
     """Impulses of the contact points of the last substep, with which the next one begins.
 
-    point: [w, b] int32 which point of which pair, -1 for none. normal, tangent: [w, b] N s.
-    used: [b] int32, rows from there on say nothing.
+    point: [w, b] int32 which point of which pair, NO_POINT for none. sums: [w, 2, b] impulses
+    along normal and tangent, N s. used: [b] int32, rows from there on say nothing.
     """
 
     point: Array
-    normal: Array
-    tangent: Array
+    sums: Array
     used: Array
 
 
@@ -62,7 +63,6 @@ def initial_state(scene: Scene, joints: np.ndarray, width: int, batch_size: int)
     def spread_vec(values: np.ndarray) -> Vec:
         return Vec(spread(values[:, 0]), spread(values[:, 1]))
 
-    still = jnp.zeros((width, batch_size), jnp.float32)
     return State(
         motion=Motion(
             spread_vec(scene.of("position")),
@@ -75,9 +75,8 @@ def initial_state(scene: Scene, joints: np.ndarray, width: int, batch_size: int)
             spread(level["joint/acc_r_impulse"][joints]),
         ),
         memory=Memory(
-            jnp.full((width, batch_size), -1, jnp.int32),
-            still,
-            still,
+            jnp.full((width, batch_size), NO_POINT, jnp.int32),
+            jnp.zeros((width, 2, batch_size), jnp.float32),
             jnp.zeros(batch_size, jnp.int32),
         ),
         timestep=jnp.zeros(batch_size, jnp.int32),

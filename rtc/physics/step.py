@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from rtc.levels import Level
 from rtc.physics.contacts import Kind, kinds_of_contact, work_out
-from rtc.physics.geometry import sides_of
+from rtc.physics.geometry import Sides, sides_of
 from rtc.physics.joints import Joint, acting_joints
 from rtc.physics.motors import fire_thrusters, run_motors
 from rtc.physics.points import remember
@@ -25,9 +25,11 @@ from rtc.types import Array, Float
 
 @dataclass(frozen=True, eq=False)
 class Dynamics:
-    """The physics of one level. forgetful: contact points whose impulses are not remembered."""
+    """The physics of one level. sides: of its polygons. forgetful: contact points whose
+    impulses are not remembered."""
 
     scene: Scene
+    sides: Sides
     kinds: tuple[Kind, ...]
     joints: tuple[Joint, ...]
     forgetful: tuple[int, ...]
@@ -48,8 +50,9 @@ class Outcome(NamedTuple):
 def make_dynamics(level: Level) -> Dynamics:
     """Raises LevelError if the level is beyond what the engine is written for."""
     scene = analyse(level)
-    kinds = kinds_of_contact(scene, sides_of(scene.polygons))
-    return Dynamics(scene, kinds, acting_joints(scene), _forgetful(kinds))
+    sides = sides_of(scene.polygons)
+    kinds = kinds_of_contact(scene, sides)
+    return Dynamics(scene, sides, kinds, acting_joints(scene), _forgetful(kinds))
 
 
 def substep(dynamics: Dynamics, state: State, action: Float[Array, "a b"]) -> tuple[State, Outcome]:
@@ -61,13 +64,13 @@ def substep(dynamics: Dynamics, state: State, action: Float[Array, "a b"]) -> tu
     before = motion
     motion = run_motors(scene, joints, motion, action)
     motion = fire_thrusters(scene, motion, action)
-    points, used = work_out(scene, kinds, keys, before, state.memory, dynamics.memory_width)
-    motion = warm_start(scene, joints, motion, state.joints, points, used)
+    points, used = work_out(scene, dynamics.sides, kinds, keys, before, state.memory)
+    motion = warm_start(joints, motion, state.joints, points, used)
     motion, sums, points = solve(
-        scene, joints, motion, state.joints, points, used, dynamics.forgetful
+        scene.level, joints, motion, state.joints, points, used, dynamics.forgetful
     )
     motion = integrate(scene, motion)
-    memory = remember(points, used, dynamics.memory_width)
+    memory = remember(points, used)
     reward = touch_reward(kinds, touches, motion.angle.shape[1])
     outcome = Outcome(reward, goal_distance(scene, motion))
     return State(motion, sums, memory, state.timestep), outcome

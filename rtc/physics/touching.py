@@ -13,6 +13,7 @@ import numpy as np
 
 from rtc.physics.geometry import Placed, Sides, gaps_before_sides, in_world, nearest_on_sides
 from rtc.physics.scene import Bodies
+from rtc.physics.stages import stage
 from rtc.physics.state import Motion
 from rtc.physics.vector import Turn, Vec, dot, rotate_back
 from rtc.types import Array, Bool, Float, PyTree
@@ -38,14 +39,21 @@ def polygons_touch(polygons: Bodies, sides: Sides, motion: Motion) -> Bool[Array
     moving = polygons.moving
     ours, walls = (_rows(sides, s) for s in (slice(0, moving), slice(moving, None)))
     body, wall = place(polygons, motion), place_fixed(polygons)
-    mutual = separation(ours, body, ours, body)
-    gap = jnp.maximum(mutual, jnp.swapaxes(mutual, 0, 1))
-    rows = [gap[i, i + 1 :] for i in range(moving)] or [gap.reshape(0, gap.shape[-1])]
-    if moving and len(polygons) > moving:
-        apart = jnp.swapaxes(separation(walls, wall, ours, body), 0, 1)
-        apart = jnp.maximum(apart, separation(ours, body, walls, wall))
-        rows = [part for i in range(moving) for part in (rows[i], apart[i])]
-    return jnp.concatenate(rows) < 0
+    mutual = stage(lambda body: separation(ours, body, ours, body))(body)
+    overlaps = _overlap(mutual, mutual)
+    rows = [overlaps[i, i + 1 :] for i in range(moving)]
+    if len(polygons) > moving:
+        to_wall = stage(lambda body: separation(ours, body, walls, wall))(body)
+        from_wall = stage(lambda body: separation(walls, wall, ours, body))(body)
+        against = _overlap(to_wall, from_wall)
+        rows = [part for pair in zip(rows, against) for part in pair]
+    return jnp.concatenate([jnp.zeros((0, motion.angle.shape[1]), bool), *rows])
+
+
+@stage
+def _overlap(one: Float[Array, "i j b"], other: Float[Array, "j i b"]) -> Bool[Array, "i j b"]:
+    """True where neither polygon has the other in front of a side."""
+    return jnp.maximum(one, jnp.swapaxes(other, 0, 1)) < 0
 
 
 def separation(
@@ -69,14 +77,12 @@ def circles_touch_polygons(
     body, wall = place(polygons, motion), place_fixed(polygons)
     ours, walls = (_rows(sides, s) for s in np.split(np.arange(len(polygons)), [polygons.moving]))
     near, far = radius[: circles.moving], radius[circles.moving :]
-    against = [
-        _circle_meets(discs, near, ours, body),
-        _circle_meets(discs, near, walls, wall),
-        _circle_meets(posts, far, ours, body),
-    ]
+    free = stage(lambda discs, body: _circle_meets(discs, near, ours, body))(discs, body)
+    resting = stage(lambda discs: _circle_meets(discs, near, walls, wall))(discs)
+    fixed = stage(lambda body: _circle_meets(posts, far, ours, body))(body)
     batch = motion.angle.shape[-1]
-    mobile = jnp.concatenate(against[:2], axis=1)
-    return jnp.concatenate([part.reshape(-1, batch) for part in (mobile, against[2])])
+    mobile = jnp.concatenate([free, resting], axis=1)
+    return jnp.concatenate([part.reshape(-1, batch) for part in (mobile, fixed)])
 
 
 def _circle_meets(
