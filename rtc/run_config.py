@@ -28,6 +28,7 @@ from rtc.config import (
     build,
     method_config,
 )
+from rtc.config_text import check_size, one_line, read_files, read_values
 from rtc.errors import ConfigError, did_you_mean
 
 # Options of the built-in methods, so that a typing error stops before anything is trained.
@@ -44,10 +45,6 @@ METHOD_OPTIONS = {
 
 # Sections in which a file laid over another takes an entry out by setting it to null.
 REMOVABLE = ("policies", "methods")
-
-
-MOST_ENTRIES = 300_000
-DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,15 @@ def load_run_config(config: Mapping[str, Any], schema: str | Path) -> RunConfig:
     config: the merged YAML. schema: path of config.schema.yaml.
     Raises ConfigError: one line with the key's path, what was expected, the nearest name.
     """
-    rules = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
-    config = {k: _read_text(v, rules["properties"].get(k, {}), k) for k, v in config.items()}
+    try:
+        return _load(config, yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
+    except ConfigError as error:
+        raise ConfigError(one_line(str(error))) from None
+
+
+def _load(config: Mapping[str, Any], rules: Mapping[str, Any]) -> RunConfig:
+    check_size(config)
+    config = {k: read_values(v, rules["properties"].get(k, {}), k) for k, v in config.items()}
     config = {k: _without_nulls(v) if k in REMOVABLE else v for k, v in config.items()}
     _check_schema(config, rules)
     policies = _policies(config["policies"])
@@ -108,45 +112,10 @@ def load_run_config(config: Mapping[str, Any], schema: str | Path) -> RunConfig:
     return run
 
 
-def _read_text(value: Any, schema: Mapping[str, Any], where: str) -> Any:
-    """`snakemake --config experts={seeds: 3}` delivers text; where the schema expects something
-    else than text, read it as the YAML that it is."""
-    kinds = schema.get("type", "string")
-    if isinstance(value, str) and ("string" not in kinds or value.lstrip()[:1] in ("{", "[")):
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{where}: not valid YAML: {value!r}") from error
-    if isinstance(value, Mapping):
-        keys, others = schema.get("properties", {}), schema.get("additionalProperties")
-        others = others if isinstance(others, Mapping) else {}
-        return {k: _read_text(v, keys.get(k, others), f"{where}.{k}") for k, v in value.items()}
-    if isinstance(value, list) and "items" in schema:
-        return [_read_text(v, schema["items"], f"{where}.{i}") for i, v in enumerate(value)]
-    return value
-
-
 def _without_nulls(section: Any) -> Any:
     if not isinstance(section, Mapping):
         return section
     return {name: entry for name, entry in section.items() if entry is not None}
-
-
-def _check_size(config: Mapping[str, Any]) -> None:
-    """Refuses what no run needs: a few lines of YAML aliases can stand for billions of entries."""
-    waiting, entries = [(config, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        entries += 1
-        if entries > MOST_ENTRIES or depth > DEEPEST:
-            raise ConfigError(
-                f"config: more than {MOST_ENTRIES} entries, or nested more than {DEEPEST} deep; "
-                f"an alias (*name) that repeats itself?"
-            )
-        if isinstance(value, Mapping):
-            waiting.extend((inner, depth + 1) for inner in value.values())
-        elif isinstance(value, list | tuple | set):
-            waiting.extend((inner, depth + 1) for inner in value)
 
 
 def _check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -182,7 +151,7 @@ def _describe(error: jsonschema.ValidationError) -> str:
         if isinstance(error.instance, str) and _looks_numeric(error.instance):
             hint = " (YAML reads 1e-3 as text; write 1.0e-3)"
         return f"{path}: expected {kinds}, got {error.instance!r}{hint}"
-    return f"{path or 'config'}: {error.message}".replace("\n", " ")[:400]
+    return f"{path or 'config'}: {error.message}"
 
 
 def _looks_numeric(text: str) -> bool:
@@ -334,23 +303,4 @@ def load_files(paths: list[Path], schema: str | Path) -> RunConfig:
     paths: the complete file first, then those that hold only what differs.
     Raises ConfigError naming the file or the key.
     """
-    merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        # ValueError: a date such as 2001-99-99, a number of 5000 digits; RecursionError: "[[[[...".
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ConfigError(f"{path}: not a readable YAML file ({reason})") from error
-        if not isinstance(content, Mapping):
-            raise ConfigError(f"{path}: expected a mapping of sections")
-        _lay_over(merged, content)
-    return load_run_config(merged, schema)
-
-
-def _lay_over(base: dict[str, Any], over: Mapping[str, Any]) -> None:
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _lay_over(base[key], value)
-        else:
-            base[key] = value
+    return load_run_config(read_files(paths), schema)

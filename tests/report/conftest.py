@@ -34,14 +34,24 @@ ENTRIES = {
 }
 
 rule all:
-    input: expand("results/{name}", name=ENTRIES)
+    input:
+        expand("results/{name}", name=ENTRIES),
 
 for name, (category, subcategory, labels) in ENTRIES.items():
+
     rule:
-        input: f"made/{name}"
-        output: report(f"results/{name}", caption="caption.rst", category=category,
-                       subcategory=subcategory, labels=labels)
-        shell: "cp {input} {output}"
+        input:
+            f"made/{name}",
+        output:
+            report(
+                f"results/{name}",
+                caption="caption.rst",
+                category=category,
+                subcategory=subcategory,
+                labels=labels,
+            ),
+        shell:
+            "cp {input} {output}"
 """
 OPENING = """
 Real-Time Chunking on Kinetix

@@ -1,0 +1,201 @@
+"""Whatever a configuration holds, it is accepted or refused in one line, at once, and no name in
+it leads out of `results/`."""
+
+import copy
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtc.errors import ConfigError, RtcError
+from rtc.levels import level_file, safe_name
+from rtc.run_config import RunConfig, load_files, load_run_config
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+NAMES = st.sampled_from(
+    [
+        *("../../etc/passwd", "/etc/passwd", "..", ".", "", "a/../b", "~root", "a\0b", "a\nb"),
+        *("naive", "flow", "h17_unicycle", "é" * 200, "a" * 5000, "-n", "{level}", "con", "a b"),
+    ]
+)
+JUNK = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 3),
+        st.sampled_from([10**30, -(10**30), 2**31, 2**63, 10**400, 0.0, -0.0, 1e308, 1e-320]),
+        st.floats(),
+        NAMES,
+        st.text(max_size=10),
+        st.dates(),
+        st.binary(max_size=4),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.integers(), inner),
+    max_leaves=5,
+)
+
+
+@st.composite
+def damaged(draw):
+    """The default with one to four entries replaced, removed, added, renamed or repeated."""
+    config = copy.deepcopy(DEFAULT)
+    for _ in range(draw(st.integers(1, 4))):
+        place, entries = config, list(config)
+        while True:
+            key = draw(st.sampled_from(entries)) if entries else 0
+            inner = place[key] if entries else None
+            if not isinstance(inner, dict | list) or not draw(st.integers(0, 4)):
+                break
+            place = inner
+            entries = list(place) if isinstance(place, dict) else list(range(len(place)))
+        change(draw, place, key, bool(entries))
+    return config
+
+
+def change(draw, place, key, full: bool) -> None:
+    action = draw(st.sampled_from(["replace", "replace", "remove", "add", "rename", "repeat"]))
+    if isinstance(place, list):
+        if action == "replace" and full:
+            place[key] = draw(JUNK)
+        elif action == "remove" and full:
+            del place[key]
+        elif action == "repeat" and full:
+            place.append(place[key])
+        else:
+            place.append(draw(JUNK))
+    elif action == "add" or not full:
+        place[draw(NAMES | st.text(max_size=8))] = draw(JUNK)
+    elif action == "remove":
+        del place[key]
+    elif action == "rename":
+        place[draw(NAMES)] = place.pop(key)
+    else:
+        place[key] = draw(JUNK)
+
+
+def accepted_or_refused(load) -> RunConfig | None:
+    """The run, or None after a ConfigError of one readable line; nothing else, and no waiting."""
+    begun = time.monotonic()
+    try:
+        return load()
+    except ConfigError as error:
+        assert "\n" not in str(error)
+        assert 0 < len(str(error)) < 1000
+        return None
+    finally:
+        assert time.monotonic() - begun < 20
+
+
+def names_are_safe(run: RunConfig) -> None:
+    """Every name that becomes part of a path stays a single, visible part of it."""
+    names = [*run.policies, *run.methods]
+    for level in run.levels:
+        try:
+            level_file(level)
+            names.append(safe_name(level))
+        except RtcError as error:
+            assert "\n" not in str(error)
+    for name in names:
+        assert name and len(name) <= 255 and Path(name).name == name and name[0] not in ".-"
+        assert (Path("results") / name).resolve().parent == Path("results").resolve()
+
+
+def fuzz(cases: int):
+    return settings(
+        max_examples=cases,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+def check(config) -> None:
+    run = accepted_or_refused(lambda: load_run_config(config, SCHEMA))
+    if run is not None:
+        names_are_safe(run)
+
+
+@fuzz(120)
+@given(config=damaged())
+def test_damaged_configurations(config):
+    check(config)
+
+
+@pytest.mark.long
+@fuzz(1500)
+@given(config=damaged())
+def test_damaged_configurations_long(config):
+    check(config)
+
+
+WORDS = st.sampled_from(
+    [
+        *("levels: ", "experts: ", "seed: ", "policies: ", "methods: ", "&a ", "*a ", "- ", "  "),
+        *("\n", "[", "]", "{", "}", ": ", ", ", "'", '"', "!!python/object/apply:os.system "),
+        *("<<: ", "|", "? ", "%YAML 1.2\n", "---\n", "\t", "\x07", "0x", "1e400", ".nan"),
+        *("2001-99-99", "=", "!!set "),
+    ]
+)
+
+
+def check_text(folder: Path, text: str) -> None:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    run = accepted_or_refused(lambda: load_files([ROOT / "config/config.yaml", path], SCHEMA))
+    if run is not None:
+        names_are_safe(run)
+
+
+@fuzz(150)
+@given(words=st.lists(WORDS, max_size=12))
+def test_text_that_is_nearly_yaml(tmp_path, words):
+    check_text(tmp_path, "".join(words))
+
+
+@pytest.mark.long
+@fuzz(700)
+@given(words=st.lists(WORDS | st.text(max_size=3), max_size=20))
+def test_text_that_is_nearly_yaml_long(tmp_path, words):
+    check_text(tmp_path, "".join(words))
+
+
+def bomb(key: str) -> str:
+    """Nine lists of nine aliases each: 3 kB of text, 387 million entries."""
+    lines = ['a: &a ["x","x","x","x","x","x","x","x","x"]']
+    for before, name in zip("abcdefgh", "bcdefghi"):
+        lines.append(f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]")
+    return "\n".join([*lines, f"{key}: *i\n"])
+
+
+@pytest.mark.parametrize("key", ["levels", "experts", "seed", "policies", "methods", "evaluation"])
+def test_yaml_bombs(tmp_path, key):
+    text = bomb(key)
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_files([ROOT / "config/config.yaml", tmp_path / "mine.yaml"], SCHEMA)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+ODD = {
+    "deep": "[" * 20_000,
+    "nested": "levels: " + "[" * 500 + "]" * 500,
+    "loop in list": "a: &a [*a]",
+    "loop in mapping": "seed: &a {b: *a}",
+    "digits": "seed: " + "9" * 5000,
+    "byte order mark": "\ufeffseed: 0",
+    "date": "seed: 2001-99-99",
+    "list as key": "? [a, b]\n: 1\n",
+    "number as key": "1: 2\n",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
+def test_odd_documents(tmp_path, text):
+    check_text(tmp_path, text)
