@@ -48,6 +48,21 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
+def level_source(wildcards):
+    """The level that the user named; one that the config does not list may be a target too."""
+    return LEVELS.get(wildcards.level, wildcards.level)
+
+
+def level_input(wildcards):
+    """The file that a level comes from."""
+    if wildcards.level not in LEVEL_FILES:
+        try:
+            LEVEL_FILES[wildcards.level] = level_file(wildcards.level)
+        except RtcError as error:
+            raise WorkflowError(str(error)) from None
+    return LEVEL_FILES[wildcards.level]
+
+
 def stage_threads(stage):
     return RUN.resources[stage].threads
 

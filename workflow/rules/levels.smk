@@ -3,7 +3,7 @@
 
 rule level:
     input:
-        lambda wildcards: LEVEL_FILES[wildcards.level],
+        level_input,
     output:
         arrays="results/levels/{level}.npz",
         picture=report(
@@ -20,7 +20,7 @@ rule level:
     resources:
         **stage_resources("levels"),
     params:
-        source=lambda wildcards: LEVELS[wildcards.level],
+        source=level_source,
         code=code_digest("rtc.render"),
     script:
         "../scripts/level.py"
