@@ -71,12 +71,14 @@ def most_to_do(
 ) -> int:
     """Which piece's chunk would, without guidance, differ most from its previous chunk.
 
-    The first piece is taken only if there is no other: its previous chunk was not executed yet.
+    Taken only if there is no other: the first piece, whose previous chunk was not executed yet,
+    and the last, in which the episode may have ended before the switch.
     used: [a] the action dimensions that count.
     """
     first = min(1, len(pieces) - 1)
+    candidates = pieces[first:-1] or pieces[first:]
     obs, noise, previous = (
-        np.concatenate([getattr(piece, name)[:1] for piece in pieces[first:]])
+        np.concatenate([getattr(piece, name)[:1] for piece in candidates])
         for name in ("obs", "noise", "previous")
     )
     size = policy.action_chunk_size

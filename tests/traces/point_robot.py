@@ -44,7 +44,7 @@ class PointEnv:
 
     def step(self, state, action):
         push = jnp.clip(action[:, 4], -1, 1)[None]
-        speed = 0.9 * state.speed + 0.06 * push
+        speed = 0.9 * state.speed + 0.03 * push
         state = State(state.place + speed, speed, state.time + 1)
         place, time = state.place[0], state.time[0]
         solved, failed = place >= 1, place <= -1
