@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def imported_files(module: str, without: tuple[str, ...] = ()) -> list[Path]:
@@ -48,39 +49,43 @@ def code_digest(module: str, without: tuple[str, ...] = ()) -> str:
 
 
 @functools.cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@functools.cache
 def _meaning(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and body and _is_text(body[0]):
-            node.body = body[1:] or [ast.Pass()]
-    return ast.dump(tree)
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return _read(path)[0]
 
 
 @functools.cache
 def _imports(path: Path) -> tuple[Path, ...]:
-    here = _module_of(path)
+    files = (_file_of(name) for name in _read(path)[1])
+    # The package's own front (lazy public names) pulls nothing in by itself.
+    return tuple(f for f in files if f is not None and f != PACKAGE / "__init__.py")
+
+
+@functools.cache
+def _read(path: Path) -> tuple[str, frozenset[str]]:
+    """What a file says, comments and docstrings aside, and the modules of ours that it names."""
+    tree, here = ast.parse(path.read_text(encoding="utf-8")), _module_of(path)
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    # Statements alone: expressions, which are most of a tree, neither import nor document.
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, here, path)
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    files = (_file_of(name) for name in names if name.split(".")[0] == PACKAGE.name)
-    # The package's own front (lazy public names) pulls nothing in by itself.
-    return tuple(f for f in files if f is not None and f != PACKAGE / "__init__.py")
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, block, None)
+            waiting.extend(inner if isinstance(inner, list) else ())
+        if isinstance(node, DOCUMENTED) and node.body and _is_text(node.body[0]):
+            node.body = node.body[1:] or [ast.Pass()]
+    ours = frozenset(name for name in names if name.split(".")[0] == PACKAGE.name)
+    return ast.dump(tree), ours
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _absolute(node: ast.ImportFrom, here: str, path: Path) -> str:

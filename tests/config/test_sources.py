@@ -25,7 +25,7 @@ def package(tmp_path, monkeypatch):
     def digest(module="rtc.stage", without=()):
         for cached in (
             sources.code_digest,
-            sources._tree,
+            sources._read,
             sources._meaning,
             sources._imports,
             sources._file_of,
@@ -37,7 +37,7 @@ def package(tmp_path, monkeypatch):
     shutil.rmtree(root)
     for cached in (
         sources.code_digest,
-        sources._tree,
+        sources._read,
         sources._meaning,
         sources._imports,
         sources._file_of,
