@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = [pytest.mark.browser]
 PATIENCE = 60
-ENTRIES = "table tbody tr"
+ENTRIES = "nav table tbody tr"
 
 
 @pytest.fixture(scope="module", params=["small_report", "finished_report"])
@@ -37,7 +37,7 @@ def test_the_first_page_answers(page):
 def test_a_figure_opens(page):
     row = first_entry(page, "Figures")
     links(row)[0].click()
-    image = wait(page, lambda: shown(page, "#app img[src^='data:image/svg']"))
+    image = wait(page, lambda: shown(page, "#app img[src^='data:image/svg']:not(nav *)"))
     loaded = "return arguments[0].complete && arguments[0].naturalWidth > 100"
     wait(page, lambda: page.execute_script(loaded, image))
     shoot(page, "figure")
