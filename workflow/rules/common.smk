@@ -65,7 +65,8 @@ def level_input(wildcards):
             LEVEL_FILES[wildcards.level] = level_file(wildcards.level)
         except RtcError as error:
             raise WorkflowError(str(error)) from None
-    return LEVEL_FILES[wildcards.level]
+    # A source, like the code: it lies here even where results live in object storage.
+    return local(str(LEVEL_FILES[wildcards.level]))
 
 
 def stage_threads(stage):

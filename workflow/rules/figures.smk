@@ -52,7 +52,8 @@ rule figures:
         evaluations="results/evaluations.csv",
         timings="results/timings.csv",
         rollouts=[f"{path}.parquet" for path in EVALUATIONS],
-        progress=[path for paths in PROGRESS.values() for path in paths.values()],
+        experts=list(PROGRESS["experts"].values()),
+        policies=list(PROGRESS["policies"].values()),
     output:
         [
             report(
@@ -79,8 +80,8 @@ rule figures:
     resources:
         **stage_resources("figures"),
     params:
-        experts=PROGRESS["experts"],
-        policies=PROGRESS["policies"],
+        experts=list(PROGRESS["experts"]),
+        policies=list(PROGRESS["policies"]),
         names=list(FIGURES),
         threshold=RUN.datasets.min_solve_rate,
         cell=[RUN.traces.delay, RUN.traces.horizon],

@@ -7,12 +7,13 @@ from rtc.job import job
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
     from rtc.figures.gallery import draw_gallery
 
+    files, labels = snakemake.input, snakemake.params
     draw_gallery(
-        snakemake.input.evaluations,
-        snakemake.input.timings,
-        list(snakemake.input.rollouts),
-        snakemake.params.experts,
-        snakemake.params.policies,
+        files.evaluations,
+        files.timings,
+        list(files.rollouts),
+        dict(zip(labels.experts, files.experts)),
+        dict(zip(labels.policies, files.policies)),
         Path(snakemake.output[0]).parent,
         names=snakemake.params.names,
         threshold=snakemake.params.threshold,
