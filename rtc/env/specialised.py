@@ -24,8 +24,8 @@ class SpecialisedEngine:
     def __init__(self, level: Level, reward: str) -> None:
         self.level = level
         self.reward = reward
-        self.spec = observation_spec(level)
         self.dynamics = make_dynamics(level)
+        self.spec = observation_spec(level)
         rows = [self.dynamics.scene.row(body) for body in self.spec.bodies]
         self._rows = np.array(rows, int)
 
