@@ -51,6 +51,7 @@ def test_paper_has_the_paper_s_scale():
     assert run.evaluation.rollouts == 2048
     flow = run.policies["flow"]
     assert (flow.channel_dim, flow.channel_hidden_dim, flow.token_hidden_dim) == (256, 512, 64)
+    assert (flow.num_layers, flow.action_chunk_size) == (4, 8)
     assert (flow.batch_size, flow.epochs, flow.warmup_steps) == (512, 32, 1000)
 
 
