@@ -147,6 +147,10 @@ def write_report(config, snakefile):
     command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--nolock"]
     command += ["--workflow-profile", "none", "--configfile", str(used)]
     command += ["--quiet", "all", "--report", "results/report.html"]
+    command += [
+        "--report-stylesheet",
+        str(Path(snakefile).parent / "workflow/report/style.css"),
+    ]
     logger.info("Writing results/report.html ...")
     if subprocess.run(command).returncode:
         logger.error("The report could not be written; the results are complete.")
