@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,8 +31,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             path.rename(scratch / "replaced")
         os.replace(temporary, path)
         _sync_directory(path.parent)
+    except OSError as error:
+        raise _explained(error, path) from error.__cause__
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _explained(error: OSError, path: Path) -> OSError:
+    """The error with a number and a file: writers in C (pyarrow) leave out the file, and
+    shutil.copytree gathers errors into one that has neither."""
+    if error.errno is not None:
+        error.filename = error.filename or str(path)
+        return error
+    found = re.search(r"\[Errno (\d+)\]", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1])), str(path)) if found else error
 
 
 def _sync(path: Path) -> None:

@@ -44,6 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "snakemake", "--rerun-incomplete", *arguments]
     if not given(arguments, PASSIVE):
         folder = working_directory(arguments)
+        check_writable(folder / "results")
         own(folder)
         wait_for_others(folder)
         stop_orphans(folder)
@@ -68,6 +69,15 @@ def working_directory(arguments: Sequence[str]) -> Path:
             following = arguments[position + 1 : position + 2]
             return Path(value or (following[0] if following else ".")).resolve()
     return Path.cwd()
+
+
+def check_writable(results: Path) -> None:
+    """Raises RtcError if there is a folder `results` that cannot be written."""
+    if results.exists() and not os.access(results, os.W_OK | os.X_OK):
+        raise RtcError(
+            f"{results}: read-only, or somebody else's; make it writable (chmod -R u+w, or mount "
+            f"that disk for writing), then run the same command again"
+        )
 
 
 def own(folder: Path, patience: float = 1.0) -> int:

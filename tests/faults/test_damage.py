@@ -2,6 +2,7 @@
 nothing else lost, and the same command goes on once it is mended."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -9,13 +10,18 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from rtc.checkpoints import list_checkpoints
+from rtc.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
 
 LEVEL = "cartpole_thrust"
 DATASET = f"datasets/{LEVEL}.parquet"
 POLICY = f"policies/{LEVEL}/flow/seed_0"
+TABLE = "results/evaluations.csv"
 NAIVE = f"evaluations/{LEVEL}/flow/seed_0/naive.csv"
 pytestmark = pytest.mark.timeout(3000)
 
@@ -92,12 +98,13 @@ def test_a_read_only_results_folder(copy, finished, ledger):
         shutil.copytree(copy.results, disk / "results")
         shutil.rmtree(copy.results)
         copy.results.symlink_to(disk / "results")
-        (disk / "results" / NAIVE).unlink()
+        forget(copy)
         before = digests(disk / "results")
         remount(disk, "ro")
         code, output = copy.run()
-        assert code != 0
-        assert "read-only" in output.lower() and "results" in output
+        assert code == 1
+        told = f"rtc: {copy.results}: read-only, or somebody else's; make it writable"
+        assert output.startswith(told) and output.count("\n") == 1, output
         remount(disk, "rw")
         assert digests(disk / "results") == before
         code, output = copy.run()
@@ -128,7 +135,7 @@ def test_a_damaged_checkpoint(copy, finished, ledger):
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 0xFF
     largest.write_bytes(bytes(content))
-    (copy.results / NAIVE).unlink()
+    forget(copy)
     before = digests(copy.results)
     code, output = copy.run()
     assert code == 1
@@ -138,6 +145,83 @@ def test_a_damaged_checkpoint(copy, finished, ledger):
     assert copy.run()[0] == 0
     ours, theirs = (p.results / "evaluations.csv" for p in (copy, finished))
     assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_checkpoint_of_another_network_size(copy, finished, ledger):
+    ledger.append("checkpoint of another network size")
+    for checkpoint in list_checkpoints(copy.results / POLICY / "checkpoints").values():
+        save_checkpoint(checkpoint, wider(restore_checkpoint(checkpoint)))
+    forget(copy)
+    before = digests(copy.results)
+    code, output = copy.run()
+    assert code == 1
+    error = one_error(copy, output, POLICY, "of another network size", "expected float32", "rm -r ")
+    assert not lost(before, digests(copy.results), "evaluations")
+    mend(copy, error)
+    assert copy.run()[0] == 0
+    ours, theirs = (p.results / "evaluations.csv" for p in (copy, finished))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def wider(tree):
+    """The parameters of a network with one more unit in each layer."""
+    return jax.tree.map(lambda leaf: np.pad(leaf, [(0, 1)] * leaf.ndim), tree)
+
+
+def test_a_level_that_changed_since_training(copy, finished, ledger):
+    """Snakemake would train again; here it is told to look at times, and those are old."""
+    ledger.append("level changed since training")
+    source, built = copy.folder / f"config/levels/{LEVEL}.yaml", f"results/levels/{LEVEL}.npz"
+    original, times = source.read_text(), (copy.folder / built).stat()
+    source.write_text(original.replace("left: -0.05", "left: -0.1"))
+    assert copy.run(built)[0] == 0
+    os.utime(copy.folder / built, ns=(times.st_atime_ns, times.st_mtime_ns))
+    forget(copy)
+    before = digests(copy.results)
+    code, output = copy.run(TABLE, "--rerun-triggers", "mtime")
+    assert code == 1
+    error = one_error(copy, output, POLICY, LEVEL, "changed since this policy was trained")
+    assert "bring back its file, or run: rm -r " in error
+    assert not lost(before, digests(copy.results), "evaluations")
+    source.write_text(original)
+    assert copy.run()[0] == 0
+    ours, theirs = (p.results / "evaluations.csv" for p in (copy, finished))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_nan_stops_one_seed_and_the_other_makes_the_data_set(pipeline, ledger):
+    """Both experts learn in one program; after two updates the second one's numbers are broken."""
+    ledger.append("NaN in one expert of a job")
+    code = pipeline.folder / "rtc/ppo/experts.py"
+    before = "            update += count\n"
+    assert code.read_text().count(before) == 1
+    poison = (
+        "            if update == 2:\n"
+        "                training = training._replace(learner=jax.tree.map(\n"
+        "                    lambda x: x.at[1].set(jnp.nan) if x.dtype == jnp.float32 else x,\n"
+        "                    training.learner))\n"
+    )
+    code.write_text(code.read_text().replace(before, before + poison))
+    config = pipeline.folder / "config/config.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["experts"]["seeds_per_job"] = 2
+    config.write_text(yaml.safe_dump(settings, sort_keys=False))
+    status, output = pipeline.run(f"results/{DATASET}")
+    assert status == 0, output[-4000:]
+    told = f"{LEVEL} seed 1: not a finite number in update 3; the seed stops, checkpoint 2 is kept"
+    assert told in one_error(pipeline, output)
+    assert told in (pipeline.results / f"logs/experts/{LEVEL}/seeds_0.log").read_text()
+    for seed, kept in ((0, [2, 4]), (1, [2])):
+        folder = pipeline.results / f"experts/{LEVEL}/seed_{seed}/checkpoints"
+        assert list(list_checkpoints(folder)) == kept
+    metadata = pq.read_schema(pipeline.results / DATASET).metadata
+    assert json.loads(metadata[b"level"]) == LEVEL
+
+
+def forget(pipeline) -> None:
+    """Removes an evaluation and the table, so that the next run plays it again."""
+    for path in (pipeline.results / NAIVE, pipeline.folder / TABLE):
+        path.unlink()
 
 
 def mend(pipeline, error: str) -> None:
