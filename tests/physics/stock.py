@@ -142,8 +142,9 @@ class Comparison:
         """[n] whether reward, done or goal differ."""
         return (self.ours.judged != self.theirs.judged).any(axis=1)
 
-    def on_a_border(self, index: int, nudge: float, tolerance: float) -> bool:
-        """Whether the stock engine gives our result, to ten tolerances, for a state nearby.
+    def is_delicate(self, index: int, nudge: float, tolerance: float) -> bool:
+        """Whether the stock engine's result moves by more than the tolerance for states nearby, and
+        is ours, to ten tolerances, for one of them.
 
         Tried: as many states as a batch holds, each number of the motion moved by up to `nudge`.
         """
