@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from rtc.run import processes
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
@@ -54,10 +57,14 @@ with job(log=snakemake.log[0], threads=snakemake.threads, device="gpu"):
 
 
 @pytest.fixture
-def project(tmp_path, slurm) -> Path:
+def project(tmp_path, slurm) -> Iterator[Path]:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     (tmp_path / "work.py").write_text(SCRIPT)
-    return tmp_path
+    yield tmp_path
+    # Without cgroups, Slurm loses sight of a process whose parent ended before it.
+    ours = str(tmp_path / "Snakefile")
+    for process in processes(lambda argv, _: ours in argv and "--target-jobs" in argv):
+        os.kill(process, signal.SIGKILL)
 
 
 def start(folder: Path, *arguments: str, command=("snakemake",)) -> subprocess.Popen:
