@@ -1,4 +1,8 @@
-"""The compiled program of one method on one level: delay, horizon and estimate are traced.
+"""The compiled programs of one method on one level: delay, horizon and estimate are traced.
+
+There are two, called in turns: one makes a chunk for every slot, the other executes it. The
+second, which holds the physics and takes most of the compilation, does not know the method, so
+the jobs of a level's methods share it through the compilation cache.
 
 Bits: on the CPU a row of a matrix product may differ in its last bit with the number of rows,
 and a robot that touches something makes much of a last bit. So the number of slots there is
@@ -8,6 +12,7 @@ arithmetic does; equal batchings agree bit for bit.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,27 +23,30 @@ from rtc.cells import delay_probabilities
 from rtc.config import Cell
 from rtc.evaluate.noise import Streams, normal_at
 from rtc.evaluate.scene import Scene
-from rtc.evaluate.slots import Plan, Start, Sweep, begin, play_chunk
+from rtc.evaluate.slots import Plan, Start, Sweep, begin, make_chunk, play_chunk
 from rtc.flow import sample
-from rtc.types import PyTree
+from rtc.types import Array, PyTree
 
 # A CPU gains nothing from more rows at once, and loses the rows of slots that have run dry.
 CPU_SLOTS = 64
-# Chunks between two looks at the progress.
-CHUNKS_PER_CALL = 32
+# Chunks between two looks at the progress; where all rollouts are finished, they cost nothing.
+CHUNKS_PER_LOOK = 32
 
 
 class Program(NamedTuple):
     """Jitted functions. slots: how many rollouts are played side by side.
 
-    start(policies, streams) -> Start. begin(start) -> Sweep.
-    advance(policies, streams, plan, start, sweep) -> Sweep, some chunks later.
+    start(policies, streams) -> Start. begin(start) -> Sweep. carry(start) -> the method's state.
+    make(policies, streams, plan, slots, carry) -> chunk, carry.
+    play(streams, plan, start, sweep, chunk) -> Sweep, in which that chunk has been executed.
     """
 
     slots: int
     start: Callable[..., Start]
     begin: Callable[..., Sweep]
-    advance: Callable[..., Sweep]
+    carry: Callable[..., PyTree]
+    make: Callable[..., tuple[Array, PyTree]]
+    play: Callable[..., Sweep]
 
 
 def slot_count(rollouts: int, rollouts_per_batch: int, platform: str) -> int:
@@ -51,22 +59,16 @@ def slot_count(rollouts: int, rollouts_per_batch: int, platform: str) -> int:
 def make_program(scene: Scene, rollouts: int, slots: int) -> Program:
     """Returns the program that plays `rollouts` episodes in `slots` slots."""
 
-    def advance(
-        policies: PyTree, streams: Streams, plan: Plan, start: Start, sweep: Sweep
-    ) -> Sweep:
-        def unfinished(state: tuple[Any, Sweep]) -> Any:
-            return (state[0] < CHUNKS_PER_CALL) & jnp.any(state[1].slots.alive)
-
-        def play(state: tuple[Any, Sweep]) -> tuple[Any, Sweep]:
-            return state[0] + 1, play_chunk(scene, policies, streams, plan, start, state[1])
-
-        return jax.lax.while_loop(unfinished, play, (jnp.int32(0), sweep))[1]
+    def carry(start: Start) -> PyTree:
+        return scene.method.init(slots, *start.chunks.shape[1:])
 
     return Program(
         slots=slots,
         start=_start_in_groups(scene, rollouts, slots),
         begin=jax.jit(lambda start: begin(scene, start, slots)),
-        advance=jax.jit(advance, donate_argnums=4),
+        carry=jax.jit(carry),
+        make=jax.jit(partial(make_chunk, scene), donate_argnums=4),
+        play=jax.jit(partial(play_chunk, scene), donate_argnums=3),
     )
 
 
@@ -116,9 +118,12 @@ def play_cell(
     progress: called now and then with the number of rollouts finished so far.
     Returns each metric [n] by rollout, and how many chunks were made.
     """
-    sweep, running, finished = program.begin(start), True, 0
+    sweep, carry, running = program.begin(start), program.carry(start), True
     while running:
-        sweep = program.advance(policies, streams, plan, start, sweep)
+        for _ in range(CHUNKS_PER_LOOK):
+            slots = sweep.slots._replace(env=())
+            chunk, carry = program.make(policies, streams, plan, slots, carry)
+            sweep = program.play(streams, plan, start, sweep, chunk)
         alive = int(jnp.sum(sweep.slots.alive))
         running, finished = alive > 0, int(sweep.next_rollout) - alive
         progress(finished)

@@ -3,6 +3,8 @@
 A chunk is made for all slots at once, its steps are executed, and a slot whose episode has
 ended takes the next rollout from the queue. So no rollout is stepped or inferred beyond the
 chunk in which its first episode ended, and memory grows with the slots, not with the rollouts.
+
+Only `make_chunk` knows the method: `play_chunk` is one program for all methods of a level.
 """
 
 from typing import NamedTuple
@@ -34,8 +36,8 @@ class Slots(NamedTuple):
 
     env: its state. obs: [b, o]. rollout: [b] number played; that of no rollout if idle.
     alive: [b] its episode has not ended. previous: [b, h, a] chunk in execution, aligned to
-    now. carry: the method's state. made: [b] chunks made in this episode. source: [b] number
-    of the chunk that the last action was of. tally: sums so far.
+    now. made: [b] chunks made in this episode. source: [b] number of the chunk that the last
+    action was of. tally: sums so far.
     """
 
     env: PyTree
@@ -43,7 +45,6 @@ class Slots(NamedTuple):
     rollout: Array
     alive: Array
     previous: Array
-    carry: PyTree
     made: Array
     source: Array
     tally: Tally
@@ -87,35 +88,32 @@ def _fresh(scene: Scene, start: Start, env: PyTree, rollout: Int[Array, "b"]) ->
         rollout=rollout,
         alive=rollout < rollouts,
         previous=start.chunks[jnp.minimum(rollout, rollouts - 1)],
-        carry=scene.method.init(width, chunk_size, action_size),
         made=jnp.zeros(width, jnp.int32),
         source=jnp.full(width, -1, jnp.int32),
         tally=empty_tally(width, action_size),
     )
 
 
-def play_chunk(
-    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, start: Start, sweep: Sweep
-) -> Sweep:
-    """Makes one chunk in every slot, executes it, and refills the slots that are free."""
-    slots = sweep.slots
-    made = jnp.sum(slots.alive, dtype=jnp.int32)
-    time = slots.tally.length
-    delay = draw_delays(streams.delay, slots.rollout, time, plan.cumulative)
-    chunk, carry = infer(scene, policies, streams, plan, slots)
-    mismatched = count_chunk(slots.tally, chunk, slots.previous, delay, scene.used)
-    tally = _where(slots.alive, mismatched, slots.tally)
-    slots = execute(scene, streams, plan, slots._replace(carry=carry, tally=tally), chunk, delay)
-    shifted = jnp.concatenate([chunk, jnp.zeros_like(chunk)], axis=1)
-    shifted = jax.lax.dynamic_slice_in_dim(shifted, plan.horizon, chunk.shape[1], axis=1)
-    slots = slots._replace(previous=shifted, made=slots.made + 1)
-    return refill(scene, start, sweep._replace(slots=slots, chunks=sweep.chunks + made))
+def make_chunk(
+    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, slots: Slots, carry: PyTree
+) -> tuple[Array, PyTree]:
+    """Returns each slot's new chunk [b, h, a] and the method's new state.
+
+    carry: the method's state after the last chunk; a slot whose episode begins forgets it.
+    Nothing is computed when no slot is alive.
+    """
+    carry = _where(slots.made == 0, scene.method.init(*slots.previous.shape), carry)
+
+    def infer_all() -> tuple[Array, PyTree]:
+        return infer(scene, policies, streams, plan, slots, carry)
+
+    return jax.lax.cond(jnp.any(slots.alive), infer_all, lambda: (slots.previous, carry))
 
 
 def infer(
-    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, slots: Slots
+    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, slots: Slots, carry: PyTree
 ) -> tuple[Array, PyTree]:
-    """Returns each slot's new chunk [b, h, a] and the method's new state."""
+    """Returns the method's chunk [b, h, a] for every slot, alive or not, and its new state."""
     policy, weak_policy = scene.merge(policies)
     time, shape = slots.tally.length, slots.previous.shape[1:]
     context = Context(
@@ -126,7 +124,24 @@ def infer(
         key=keys_at(streams.method, slots.rollout, time),
         noise=chunk_noise(streams.chunk, slots.rollout, time, scene.method.samples, shape),
     )
-    return scene.method(policy, weak_policy, context, slots.carry, scene.flow_steps)
+    return scene.method(policy, weak_policy, context, carry, scene.flow_steps)
+
+
+def play_chunk(
+    scene: Scene, streams: Streams, plan: Plan, start: Start, sweep: Sweep, chunk: Array
+) -> Sweep:
+    """Executes each slot's new chunk [b, h, a], and refills the slots that are free."""
+    slots = sweep.slots
+    made = jnp.sum(slots.alive, dtype=jnp.int32)
+    time = slots.tally.length
+    delay = draw_delays(streams.delay, slots.rollout, time, plan.cumulative)
+    mismatched = count_chunk(slots.tally, chunk, slots.previous, delay, scene.used)
+    tally = _where(slots.alive, mismatched, slots.tally)
+    slots = execute(scene, streams, plan, slots._replace(tally=tally), chunk, delay)
+    shifted = jnp.concatenate([chunk, jnp.zeros_like(chunk)], axis=1)
+    shifted = jax.lax.dynamic_slice_in_dim(shifted, plan.horizon, chunk.shape[1], axis=1)
+    slots = slots._replace(previous=shifted, made=slots.made + 1)
+    return refill(scene, start, sweep._replace(slots=slots, chunks=sweep.chunks + made))
 
 
 def execute(

@@ -10,9 +10,9 @@ import pandas as pd
 
 from rtc.evaluate.noise import make_streams
 from rtc.evaluate.scene import Scene
-from rtc.evaluate.slots import Plan, Start, begin, infer
+from rtc.evaluate.slots import Plan, Slots, Start, begin, infer
 from rtc.tables import TIMING_COLUMNS
-from rtc.types import PyTree
+from rtc.types import Array, PyTree
 
 # A measurement takes at least this many calls and about this long.
 CALLS, SECONDS = 5, 0.5
@@ -22,12 +22,17 @@ def seconds_per_call(scene: Scene, policies: PyTree, start: Start, plan: Plan, b
     """Returns the median time of one inference for `batch` robots at once, in seconds."""
     streams = make_streams(0, "timing", 0)
     slots = begin(scene, start, batch).slots._replace(env=())
-    call = jax.jit(lambda policies, slots: infer(scene, policies, streams, plan, slots)[0])
-    call(policies, slots).block_until_ready()
+    carry = scene.method.init(*slots.previous.shape)
+
+    @jax.jit
+    def call(policies: PyTree, slots: Slots, carry: PyTree) -> Array:
+        return infer(scene, policies, streams, plan, slots, carry)[0]
+
+    call(policies, slots, carry).block_until_ready()
     taken: list[float] = []
     while len(taken) < CALLS or sum(taken) < SECONDS:
         begun = time.perf_counter()
-        call(policies, slots).block_until_ready()
+        call(policies, slots, carry).block_until_ready()
         taken.append(time.perf_counter() - begun)
     return float(np.median(taken))
 

@@ -83,7 +83,8 @@ def test_a_carried_state_is_reset_with_the_episode():
 def test_all_cells_share_one_compilation(realtime):
     for cell in parse_cells("all", 8)[::5]:
         realtime.play(cell)
-    assert realtime.program.advance._cache_size() == 1
+    assert realtime.program.make._cache_size() == 1
+    assert realtime.program.play._cache_size() == 1
 
 
 def test_delays_are_drawn_anew_for_each_chunk():
@@ -160,3 +161,17 @@ def test_noise_rows_do_not_depend_on_their_number():
     )
     other = make_streams(0, "toy", 1)
     assert not np.array_equal(one, chunk_noise(other.chunk, rollout, time, 1, (8, 2)))
+
+
+def test_methods_of_a_level_share_the_program_that_plays(realtime):
+    """The text of the lowered program is what the compilation cache goes by."""
+    other = Sweeper(TemporalEnsemble(0.1), rollouts=24, slots=8)
+    assert len(realtime.start.chunks) == len(other.start.chunks)
+    plan = make_plan(Cell(1, 2, 1), 8)
+
+    def text(sweeper: Sweeper) -> str:
+        sweep = sweeper.program.begin(sweeper.start)
+        arguments = (STREAMS, plan, sweeper.start, sweep, sweeper.start.chunks[:8])
+        return sweeper.program.play.lower(*arguments).as_text()
+
+    assert text(realtime) == text(other)
