@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
+# One test file a process: what a file prepares is prepared once.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
 READY := $(VENV)/.ready
 
 .PHONY: all run test test-long test-slurm lint format lock bench docs clean
@@ -16,7 +18,7 @@ run: $(READY)
 	$(BIN)/python -m rtc run --cores $(CORES)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-long: $(READY)
 	$(BIN)/python -m pytest --long

@@ -19,7 +19,7 @@ MANIFOLD_FIELDS = (
 
 @contextlib.contextmanager
 def foreign_code() -> Iterator[None]:
-    """Runs or imports Kinetix: no warnings, no chatter, and ranks may promote silently."""
+    """Runs Kinetix: no warnings, no chatter, and ranks may promote silently."""
     logger = logging.getLogger("absl")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -33,7 +33,8 @@ def foreign_code() -> Iterator[None]:
 
 def kinetix_state(level: Level) -> Any:
     """The level as one Kinetix `EnvState` at rest, without accumulated contact impulses."""
-    with foreign_code():
+    # Kinetix computes pictures on import, which must not become part of a program being traced.
+    with foreign_code(), jax.ensure_compile_time_eval():
         from jax2d.sim_state import CollisionManifold, Joint, RigidBody, Thruster
         from kinetix.environment import EnvState
 

@@ -81,7 +81,7 @@ def begin(scene: Scene, start: Start, width: int) -> Sweep:
 
 def _fresh(scene: Scene, start: Start, env: PyTree, rollout: Int[Array, "b"]) -> Slots:
     """Slots whose episodes are about to begin."""
-    width, (rollouts, chunk_size, action_size) = rollout.shape[0], start.chunks.shape
+    width, (rollouts, _, action_size) = rollout.shape[0], start.chunks.shape
     return Slots(
         env=env,
         obs=jnp.broadcast_to(start.obs[None], (width, *start.obs.shape)),

@@ -102,7 +102,7 @@ class MixerBlock(nnx.Module):
         channel_modulation: Float[Array, "#h #b d"],
         precision: str,
     ) -> Float[Array, "h b c"]:
-        """x: activations, tokens first; *_modulation: scale, shift and gate side by side (d = 3 c)."""
+        """x: activations, tokens first; *_modulation: scale, shift, gate side by side (d = 3 c)."""
         scale, shift, gate = jnp.split(token_modulation, 3, axis=-1)
         y = layer_norm(x) * (1 + scale) + shift
         first, second = self.token_mix_in.kernel[...], self.token_mix_out.kernel[...]

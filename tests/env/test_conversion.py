@@ -1,5 +1,7 @@
 """States to Kinetix and back, observations whole and compact, and which levels specialise."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import jax
@@ -157,3 +159,14 @@ def test_a_level_that_does_not_specialise_says_why(change, reason):
         make_env(replace(level, static=replace(level.static, **change)))
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_kinetix_may_be_imported_first_while_a_program_is_traced():
+    """In a process of its own, since any other test may have imported Kinetix."""
+    script = (
+        "import jax, rtc; env = rtc.make_env('cartpole_thrust'); "
+        "print(jax.jit(env.to_kinetix)(env.reset(2)).polygon.position.shape[0])"
+    )
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "2", result.stderr[-2000:]

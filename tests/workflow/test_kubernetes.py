@@ -73,7 +73,8 @@ def test_device_jobs_ask_for_one_gpu_and_results_go_to_storage(workspace, storag
     plan = result.stdout + result.stderr
     assert result.returncode == 0, plan[-3000:]
     jobs = jobs_of(plan)
-    on_device = {"expert", "dataset", "policy_flow", "policy_flow_ttrtc", "evaluation"}
+    stages = ("expert", "dataset", "policy_flow", "policy_flow_ttrtc", "evaluation")
+    on_device = {*stages, "evaluation_of_samples"}
     assert {rule for rule, job in jobs.items() if "gpu=1" in job} == on_device
     assert {rule for rule, job in jobs.items() if "gpu=0" in job} == set()
     assert all("gpu_manufacturer=nvidia" in jobs[rule] for rule in on_device)

@@ -130,7 +130,8 @@ def test_the_paper_s_scale_lists_all_levels(workspace):
     jobs = workspace_jobs(result)
     assert jobs["level"] == 12
     assert jobs["dataset"] == 12
-    assert jobs["evaluation"] == 12 * len(METHODS)
+    assert jobs["evaluation"] + jobs["evaluation_of_samples"] == 12 * len(METHODS)
+    assert jobs["evaluation_of_samples"] == 12 * sum("samples" in m for m in METHODS.values())
 
 
 def workspace_jobs(result: subprocess.CompletedProcess) -> dict[str, int]:

@@ -1,6 +1,7 @@
 # What every stage shares: the checked configuration, the names of levels, and digests of code.
 import dataclasses
 import gc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ try:
 except RtcError as error:
     raise WorkflowError(str(error)) from None
 
+# Of two jobs that could start, the one that more others wait for has the higher `priority:`.
 GPU = 0 if RUN.device == "cpu" else 1
 EXPERT = "results/experts/{level}/seed_{seed}"
 POLICY = "results/policies/{level}/{policy}/seed_{seed}"

@@ -12,6 +12,7 @@ rule dataset:
         "results/logs/datasets/{level}.log",
     benchmark:
         "results/benchmarks/datasets/{level}.tsv"
+    priority: 3
     threads: stage_threads("datasets")
     resources:
         **stage_resources("datasets", GPU),

@@ -35,6 +35,22 @@ rule evaluation:
         "../scripts/evaluation.py"
 
 
+# Methods that draw several samples take longest; begun last, they would run alone in the end.
+SAMPLING = [
+    label
+    for label, method in RUN.methods.items()
+    if method.options.get("samples", 1) != 1
+]
+if SAMPLING:
+
+    use rule evaluation as evaluation_of_samples with:
+        wildcard_constraints:
+            method="|".join(map(re.escape, SAMPLING)),
+        priority: 1
+
+    ruleorder: evaluation_of_samples > evaluation
+
+
 rule evaluations:
     input:
         cells=[f"{path}.csv" for path in EVALUATIONS],

@@ -20,6 +20,7 @@ for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
             "results/benchmarks/experts/{level}/"
             + ("seed_{seed}" if group is None else f"seeds_{group[0]}")
             + ".tsv"
+        priority: 3
         threads: stage_threads("experts")
         resources:
             **stage_resources("experts", GPU),

@@ -23,6 +23,7 @@ for policy, settings in TRAINED.items():
                     + ("seed_{seed}" if group is None else f"seeds_{group[0]}")
                     + ".tsv"
                 )
+            priority: 2
             threads: stage_threads("policies")
             resources:
                 **stage_resources("policies", GPU),
