@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -139,8 +140,15 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _log_handlers() -> Iterator[None]:
-    """Handlers that are added inside are closed at the end, and the levels put back."""
+    """Handlers that are added inside are closed at the end, and the levels put back.
+
+    What a library's thread or callback lets fall goes to the log, not to the terminal: the
+    writer of a checkpoint on a full disk, for instance, whose error the job reports by itself.
+    """
     root = logging.getLogger()
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
+    sys.excepthook = lambda _, error, __: _log_stray(error)
+    sys.unraisablehook = threading.excepthook = lambda stray: _log_stray(stray.exc_value)
     before, level, raising = list(root.handlers), logger.level, logging.raiseExceptions
     # A log on a full disk must not drown what the job has to say.
     logging.raiseExceptions = False
@@ -148,6 +156,7 @@ def _log_handlers() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
         for handler in [h for h in root.handlers if h not in before]:
             root.removeHandler(handler)
             with contextlib.suppress(OSError):
@@ -155,6 +164,11 @@ def _log_handlers() -> Iterator[None]:
         logger.setLevel(level)
         logging.captureWarnings(False)
         logging.raiseExceptions = raising
+
+
+def _log_stray(error: BaseException | None) -> None:
+    text = "" if error is None else "".join(traceback.format_exception(error))
+    logger.error("outside the job's own work: %s", text, extra=LOG_ONLY)
 
 
 def _log_to(log: Path, level: str) -> None:

@@ -11,6 +11,7 @@ an accelerator more slots are faster, and results of different batchings agree a
 arithmetic does; equal batchings agree bit for bit.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -103,6 +104,18 @@ def make_plan(cell: Cell, chunk_size: int) -> Plan:
         horizon=jnp.int32(cell.horizon),
         estimate=jnp.int32(cell.estimate),
     )
+
+
+def warm_up(
+    program: Program, policies: PyTree, streams: Streams, plan: Plan, start: Start
+) -> float:
+    """Compiles by playing one chunk, of any plan; returns the seconds that took."""
+    begun = time.perf_counter()
+    sweep = program.begin(start)
+    slots = sweep.slots._replace(env=())
+    chunk, _ = program.make(policies, streams, plan, slots, program.carry(start))
+    jax.block_until_ready(program.play(streams, plan, start, sweep, chunk))
+    return time.perf_counter() - begun
 
 
 def play_cell(

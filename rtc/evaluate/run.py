@@ -19,7 +19,7 @@ from rtc.env import make_env
 from rtc.errors import ArtifactError
 from rtc.evaluate.finished import fingerprint, load_cell, save_cell
 from rtc.evaluate.noise import make_streams
-from rtc.evaluate.program import Program, make_plan, make_program, play_cell, slot_count
+from rtc.evaluate.program import Program, make_plan, make_program, play_cell, slot_count, warm_up
 from rtc.evaluate.scene import Scene, make_scene
 from rtc.evaluate.tally import used_actions
 from rtc.evaluate.timing import time_method
@@ -148,7 +148,7 @@ def play_cells(
 ) -> list[pd.DataFrame]:
     """Returns each cell's rollouts; those found finished in `folder` are not played again."""
     rollouts, chunk_size = start.chunks.shape[:2]
-    tables = []
+    tables, compiled = [], False
     with tqdm(
         total=rollouts * len(cells), unit="rollout", desc=keys["method"], disable=None
     ) as bar:
@@ -160,9 +160,13 @@ def play_cells(
             name = f"d={delay_label(cell.delay)} s={cell.horizon}"
             bar.set_postfix_str(name)
             done = load_cell(folder, cell, rollouts)
+            plan = make_plan(cell, chunk_size)
+            if done is None and not compiled:
+                seconds = warm_up(program, policies, streams, plan, start)
+                logger.info("%s on %s: compiled in %.1f s", keys["method"], keys["level"], seconds)
+                compiled = True
             begun = time.perf_counter()
             if done is None:
-                plan = make_plan(cell, chunk_size)
                 done = play_cell(program, policies, streams, plan, start, progress)
                 save_cell(folder, cell, *done)
             progress(rollouts)

@@ -105,6 +105,23 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "stray",
+    [
+        # In a thread; in a callback of C code; printed by C code, as tensorstore does.
+        "import threading; t = threading.Thread(target=int, args=('x',)); t.start(); t.join()",
+        "import ctypes; ctypes.CFUNCTYPE(None)(lambda: int('x'))()",
+        "try: int('x')\nexcept ValueError as error: sys.excepthook(ValueError, error, None)",
+    ],
+    ids=["thread", "callback", "printed"],
+)
+def test_what_a_library_lets_fall_goes_to_the_log(tmp_path, stray):
+    code, _, errors = ended(run_job(tmp_path, stray))
+    assert code == 0
+    assert "ValueError" not in errors
+    assert "ValueError: invalid literal" in log_of(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("number", "code", "word"),
     [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
 )
