@@ -64,7 +64,7 @@ def job(
     may share one. cache: folder of jax's compilation cache, shared by all jobs, unless
     JAX_COMPILATION_CACHE_DIR names another. level: least severe messages kept; "INFO" if None.
     An error ends the process with one line on stderr and exit code 1, SIGTERM and Ctrl-C with
-    143 and 130, after cleaning up.
+    143 and 130, after cleaning up. For scripts: the process does nothing else afterwards.
     """
     log = Path(log)
     with contextlib.ExitStack() as stack:
@@ -72,6 +72,7 @@ def job(
         stack.push(lambda _, error, __: _conclude(error, log))
         stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
         _log_to(log, level or "INFO")
+        _keep_stray_errors(log)
         _end_with_parent()
         begun = time.monotonic()
         stack.enter_context(use_threads(threads))
@@ -140,15 +141,8 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _log_handlers() -> Iterator[None]:
-    """Handlers that are added inside are closed at the end, and the levels put back.
-
-    What a library's thread or callback lets fall goes to the log, not to the terminal: the
-    writer of a checkpoint on a full disk, for instance, whose error the job reports by itself.
-    """
+    """Handlers that are added inside are closed at the end, and the levels put back."""
     root = logging.getLogger()
-    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
-    sys.excepthook = lambda _, error, __: _log_stray(error)
-    sys.unraisablehook = threading.excepthook = lambda stray: _log_stray(stray.exc_value)
     before, level, raising = list(root.handlers), logger.level, logging.raiseExceptions
     # A log on a full disk must not drown what the job has to say.
     logging.raiseExceptions = False
@@ -156,7 +150,6 @@ def _log_handlers() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
         for handler in [h for h in root.handlers if h not in before]:
             root.removeHandler(handler)
             with contextlib.suppress(OSError):
@@ -166,9 +159,20 @@ def _log_handlers() -> Iterator[None]:
         logging.raiseExceptions = raising
 
 
-def _log_stray(error: BaseException | None) -> None:
-    text = "" if error is None else "".join(traceback.format_exception(error))
-    logger.error("outside the job's own work: %s", text, extra=LOG_ONLY)
+def _keep_stray_errors(log: Path) -> None:
+    """Sends what a library's thread or callback lets fall to the log, not to the terminal.
+
+    The writers of a checkpoint, for instance, go on complaining about a full disk when the job
+    has said so and its handlers are closed; hence no logging, until the process ends.
+    """
+
+    def keep(error: BaseException | None) -> None:
+        text = "".join(traceback.format_exception(error)) if error else "an unknown error\n"
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            file.write(f"outside the job's own work: {text}")
+
+    sys.excepthook = lambda _, error, __: keep(error)
+    sys.unraisablehook = threading.excepthook = lambda stray: keep(stray.exc_value)
 
 
 def _log_to(log: Path, level: str) -> None:

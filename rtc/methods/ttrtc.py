@@ -64,7 +64,6 @@ def pinned_steps(policy: FlowPolicy, num_steps: int, pinned: Array) -> FlowStep:
     clean = policy.modulations(jnp.ones((1, 1, 1)))
 
     def choose(at_one: Array, at_time: Array) -> Array:
-        # The modulations have the tokens before the batch.
-        return jnp.where(jnp.swapaxes(pinned, 0, 1)[None], at_one, at_time)
+        return jnp.where(pinned[None], at_one, at_time)
 
     return steps._replace(modulations=jax.tree.map(choose, clean, steps.modulations))

@@ -14,13 +14,13 @@ Result = TypeVar("Result", bound=PyTree)
 SMALLEST, LARGEST = 8, 32
 
 
-def block_size(batch_size: int, largest: int = LARGEST) -> int:
-    """Samples of a block: on a CPU the largest divisor of the batch from SMALLEST to `largest`.
+def block_size(batch_size: int) -> int:
+    """Samples of a block: on a CPU the largest divisor of the batch from SMALLEST to LARGEST.
 
     The whole batch where there is none, and on accelerators, which want it at once.
     """
     if jax.default_backend() == "cpu":
-        for size in range(largest, SMALLEST - 1, -1):
+        for size in range(LARGEST, SMALLEST - 1, -1):
             if batch_size % size == 0:
                 return size
     return batch_size

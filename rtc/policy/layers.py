@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rtc.policy.blocks import LARGEST, block_size
+from rtc.policy.blocks import in_blocks
 from rtc.types import Array, Float
 
 EPSILON = 1e-6
@@ -40,7 +40,7 @@ def dense(x: Float[Array, "*rows c"], layer: nnx.Linear, precision: str) -> Floa
     return matmul(x, layer.kernel[...], precision) + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-def layer_norm(x: Float[Array, "h b c"]) -> Float[Array, "h b c"]:
+def layer_norm(x: Float[Array, "b h c"]) -> Float[Array, "b h c"]:
     """Zero mean and unit variance over the channels, with no learned scale or shift."""
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
@@ -59,27 +59,22 @@ def embed_time(t: Float[Array, "..."], size: int) -> Float[Array, "... c"]:
 
 
 def mix_tokens(
-    x: Float[Array, "h b c"],
+    x: Float[Array, "b h c"],
     first: Float[Array, "h k"],
     second: Float[Array, "k h"],
     precision: str,
-) -> Float[Array, "h b c"]:
-    """gelu(x first) second over the tokens, which come first so that nothing is transposed.
+) -> Float[Array, "b h c"]:
+    """gelu(x first) second over the tokens.
 
-    The hidden layer has k/h times the numbers of x. On a CPU a large batch is mixed block by
-    block and again for the gradient, 5 to 15 times as fast as writing the hidden layer to memory.
+    The hidden layer has k/h times the numbers of x. On a CPU it is made and used block by block
+    and made again for the gradient, which is 5 to 15 times as fast as writing it to memory.
     """
 
     def mix(x: Array) -> Array:
-        y = matmul(first.T, x.reshape(x.shape[0], -1), precision)
-        return matmul(second.T, jax.nn.gelu(y), precision).reshape(x.shape)
+        y = matmul(jnp.swapaxes(x, 1, 2), first, precision)
+        return jnp.swapaxes(matmul(jax.nn.gelu(y), second, precision), 1, 2)
 
-    tokens, batch_size, channels = x.shape
-    if batch_size <= LARGEST:
-        return mix(x)
-    size = block_size(batch_size, largest=16)
-    blocks = jnp.moveaxis(x.reshape(tokens, -1, size, channels), 1, 0)
-    return jnp.moveaxis(jax.lax.map(jax.checkpoint(mix), blocks), 0, 1).reshape(x.shape)
+    return in_blocks(jax.checkpoint(mix), x)
 
 
 class MixerBlock(nnx.Module):
@@ -97,12 +92,12 @@ class MixerBlock(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "h b c"],
-        token_modulation: Float[Array, "#h #b d"],
-        channel_modulation: Float[Array, "#h #b d"],
+        x: Float[Array, "b h c"],
+        token_modulation: Float[Array, "#b #h d"],
+        channel_modulation: Float[Array, "#b #h d"],
         precision: str,
-    ) -> Float[Array, "h b c"]:
-        """x: activations, tokens first; *_modulation: scale, shift, gate side by side (d = 3 c)."""
+    ) -> Float[Array, "b h c"]:
+        """x: activations; *_modulation: scale, shift and gate side by side (d = 3 c)."""
         scale, shift, gate = jnp.split(token_modulation, 3, axis=-1)
         y = layer_norm(x) * (1 + scale) + shift
         first, second = self.token_mix_in.kernel[...], self.token_mix_out.kernel[...]

@@ -45,9 +45,9 @@ class ModelConfig:
 
 
 class Modulations(NamedTuple):
-    """AdaLN parameters of every layer; axes h and b have length 1 where the time is shared.
+    """AdaLN parameters of every layer; axes b and h have length 1 where the time is shared.
 
-    token, channel: one [h, b, 3c] per block (scale, shift, gate); final: [h, b, 2c].
+    token, channel: one [b, h, 3c] per block (scale, shift, gate); final: [b, h, 2c].
     """
 
     token: tuple[Array, ...]
@@ -96,11 +96,10 @@ class VelocityNetwork(nnx.Module):
         """AdaLN parameters at flow times `t`, whose last axes are batch and tokens.
 
         Either has length 1 where all share the time. Leading axes (flow steps) stay in front.
-        The parameters have the tokens before the batch, as the activations do.
         """
         precision = self.config.precision
         first, _, second, _ = self.time_mlp.layers
-        c = embed_time(jnp.swapaxes(t, -1, -2), self.config.channel_dim)
+        c = embed_time(t, self.config.channel_dim)
         c = jax.nn.swish(dense(jax.nn.swish(dense(c, first, precision)), second, precision))
         return Modulations(
             token=tuple(dense(c, block.adaln_1, precision) for block in self.mlp_stack),
@@ -114,13 +113,12 @@ class VelocityNetwork(nnx.Module):
         """Velocity at `x_t`, from what the two functions above made of observation and time."""
         precision = self.config.precision
         kernel = self.in_proj.kernel[...][: self.action_dim]
-        # Tokens first: then mixing them is one product of two matrices, for the whole batch.
-        x = matmul(jnp.swapaxes(x_t, 0, 1), kernel, precision) + projection[None]
+        x = matmul(x_t, kernel, precision) + projection[:, None]
         for block, token, channel in zip(self.mlp_stack, modulations.token, modulations.channel):
             x = block(x, token, channel, precision)
         scale, shift = jnp.split(modulations.final, 2, axis=-1)
         x = layer_norm(x) * (1 + scale) + shift
-        return jnp.swapaxes(dense(x, self.out_proj, precision), 0, 1)
+        return dense(x, self.out_proj, precision)
 
     def velocity(
         self,
