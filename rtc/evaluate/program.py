@@ -58,7 +58,7 @@ def slot_count(rollouts: int, rollouts_per_batch: int, platform: str) -> int:
 
 
 def make_program(scene: Scene, rollouts: int, slots: int) -> Program:
-    """Returns the program that plays `rollouts` episodes in `slots` slots."""
+    """Returns the programs that play `rollouts` episodes in `slots` slots."""
 
     def carry(start: Start) -> PyTree:
         return scene.method.init(slots, *start.chunks.shape[1:])
@@ -106,15 +106,28 @@ def make_plan(cell: Cell, chunk_size: int) -> Plan:
     )
 
 
+def next_chunk(
+    program: Program,
+    policies: PyTree,
+    streams: Streams,
+    plan: Plan,
+    start: Start,
+    sweep: Sweep,
+    carry: PyTree,
+) -> tuple[Sweep, PyTree]:
+    """Makes and plays one chunk in every slot; `sweep` and `carry` are used up."""
+    slots = sweep.slots._replace(env=())
+    chunk, carry = program.make(policies, streams, plan, slots, carry)
+    return program.play(streams, plan, start, sweep, chunk), carry
+
+
 def warm_up(
     program: Program, policies: PyTree, streams: Streams, plan: Plan, start: Start
 ) -> float:
     """Compiles by playing one chunk, of any plan; returns the seconds that took."""
     begun = time.perf_counter()
-    sweep = program.begin(start)
-    slots = sweep.slots._replace(env=())
-    chunk, _ = program.make(policies, streams, plan, slots, program.carry(start))
-    jax.block_until_ready(program.play(streams, plan, start, sweep, chunk))
+    sweep, carry = program.begin(start), program.carry(start)
+    jax.block_until_ready(next_chunk(program, policies, streams, plan, start, sweep, carry))
     return time.perf_counter() - begun
 
 
@@ -134,9 +147,7 @@ def play_cell(
     sweep, carry, running = program.begin(start), program.carry(start), True
     while running:
         for _ in range(CHUNKS_PER_LOOK):
-            slots = sweep.slots._replace(env=())
-            chunk, carry = program.make(policies, streams, plan, slots, carry)
-            sweep = program.play(streams, plan, start, sweep, chunk)
+            sweep, carry = next_chunk(program, policies, streams, plan, start, sweep, carry)
         alive = int(jnp.sum(sweep.slots.alive))
         running, finished = alive > 0, int(sweep.next_rollout) - alive
         progress(finished)

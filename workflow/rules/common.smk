@@ -1,4 +1,5 @@
 # What every stage shares: the checked configuration, the names of levels, and digests of code.
+# Of two jobs that could start, the one that more others wait for has the higher `priority:`.
 import dataclasses
 import gc
 import re
@@ -36,7 +37,6 @@ try:
 except RtcError as error:
     raise WorkflowError(str(error)) from None
 
-# Of two jobs that could start, the one that more others wait for has the higher `priority:`.
 GPU = 0 if RUN.device == "cpu" else 1
 EXPERT = "results/experts/{level}/seed_{seed}"
 POLICY = "results/policies/{level}/{policy}/seed_{seed}"
