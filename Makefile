@@ -39,6 +39,7 @@ format: $(READY)
 	$(BIN)/snakefmt Snakefile workflow
 
 bench: $(READY)
+	-$(BIN)/python -m pip install -q Box2D
 	$(BIN)/python benchmarks/run_all.py
 
 docs: $(READY)

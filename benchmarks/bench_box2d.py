@@ -5,7 +5,7 @@ worlds and printed, so it can be taken off. The scenes have the same bodies, joi
 substeps of 1/60 s and 10 velocity iterations; contact models differ, so this compares speed, not
 motion. Needs `pip install -e .[bench]`.
 
-    python benchmarks/bench_box2d.py [--levels ...] [--batches 1 256 2048] [--json FILE] [--quick]
+    python benchmarks/bench_box2d.py [--levels ...] [--batches ...] [--json FILE] [--quick]
 """
 
 import argparse
@@ -116,7 +116,7 @@ def steps_per_second_ours(name: str, batch: int) -> tuple[float, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--levels", nargs="+", default=["cartpole_thrust", "h17_unicycle"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 256, 2048])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 256, 2048, 16384])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()

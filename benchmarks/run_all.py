@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes, a minute or two in all")
+    parser.add_argument("--quick", action="store_true", help="small sizes, some minutes in all")
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """A trained policy from its folder: `load_policy(path)`, and what `policy.json` says of it."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,13 +77,17 @@ class LoadedPolicy:
 
     @cached_property
     def _sample(self) -> Any:
-        graph, params = nnx.split(self.policy)
+        @functools.cache
+        def prepared(num_steps: int) -> tuple[Any, PyTree]:
+            # Kept beyond a trace of the caller's, so nothing traced may get in.
+            with jax.ensure_compile_time_eval():
+                return nnx.split(self.policy.prepare(num_steps))
 
-        def sample(params: PyTree, obs: Array, key: Key, num_steps: int) -> Array:
-            return nnx.merge(graph, params).action(key, obs, num_steps)
+        @functools.partial(jax.jit, static_argnums=(0, 4))
+        def compiled(graph: Any, state: PyTree, obs: Array, key: Key, num_steps: int) -> Array:
+            return nnx.merge(graph, state).action(key, obs, num_steps)
 
-        compiled = jax.jit(sample, static_argnums=3)
-        return lambda obs, key, num_steps: compiled(params, obs, key, num_steps)
+        return lambda obs, key, num_steps: compiled(*prepared(num_steps), obs, key, num_steps)
 
 
 def load_policy(path: str | Path, epoch: int | None = None) -> LoadedPolicy:

@@ -50,15 +50,17 @@ def make_scene(
     action_noise: float,
     flow_steps: int,
 ) -> tuple[Scene, PyTree]:
-    """Returns the scene and the policies' parameters, which the program takes as arguments.
+    """Returns the scene and the policies' state, which the program takes as an argument.
 
     Raises ValueError if the policy's observation is neither the level's compact one nor full.
     """
     sizes = (env.observation_size, len(env.observation_constants))
     if policy.obs_dim not in sizes:
         raise ValueError(f"the policy takes {policy.obs_dim} observations, expected one of {sizes}")
-    graph, parameters = nnx.split(policy)
-    weak_graph, weak_parameters = (None, None) if weak_policy is None else nnx.split(weak_policy)
+    graph, parameters = nnx.split(policy.prepare(flow_steps))
+    weak_graph, weak_parameters = (
+        (None, None) if weak_policy is None else nnx.split(weak_policy.prepare(flow_steps))
+    )
     scene = Scene(
         env=env,
         method=method,

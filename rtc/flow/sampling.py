@@ -46,9 +46,7 @@ TrackedSteps = dict[str, Array]
 
 def flow_steps(policy: VelocityNetwork, num_steps: int) -> FlowStep:
     """The steps of `num_steps` equal lengths from 0 to 1, with all modulations at once [n, ...]."""
-    # A product of few rows is faster with a multiple of eight of them.
-    rows = jnp.arange(-(-num_steps // 8) * 8, dtype=jnp.float32)[:, None, None]
-    modulations = jax.tree.map(lambda x: x[:num_steps], policy.modulations(rows / num_steps))
+    modulations = jax.tree.map(lambda x: x[:num_steps], policy.step_modulations(num_steps))
     return FlowStep(jnp.arange(num_steps, dtype=jnp.float32) / num_steps, modulations)
 
 

@@ -61,9 +61,9 @@ def pinned_steps(policy: FlowPolicy, num_steps: int, pinned: Array) -> FlowStep:
     The network's modulations are computed for each time once, then chosen for each token.
     """
     steps = flow_steps(policy, num_steps)
-    clean = policy.modulations(jnp.ones((1, 1, 1)))
 
-    def choose(at_one: Array, at_time: Array) -> Array:
-        return jnp.where(pinned[None], at_one, at_time)
+    def choose(at_times: Array) -> Array:
+        return jnp.where(pinned[None], at_times[-1], at_times[:-1])
 
-    return steps._replace(modulations=jax.tree.map(choose, clean, steps.modulations))
+    modulations = jax.tree.map(choose, policy.step_modulations(num_steps))
+    return steps._replace(modulations=modulations)

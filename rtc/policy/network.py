@@ -55,11 +55,19 @@ class Modulations(NamedTuple):
     final: Array
 
 
+class StepModulations(nnx.Variable):
+    """The `Modulations` of a known number of flow steps; computed from parameters, not trained."""
+
+
 class VelocityNetwork(nnx.Module):
     """Parameters and forward pass; 3,072,006 parameters at the paper's size, 679 observations.
 
     Source: Real-Time Chunking, arXiv 2506.07339, appendix on the simulated experiments.
     """
+
+    # Set by `prepare`.
+    prepared_steps: int = 0
+    prepared: StepModulations
 
     def __init__(self, *, obs_dim: int, action_dim: int, config: ModelConfig, rngs: nnx.Rngs):
         c = config.channel_dim
@@ -106,6 +114,27 @@ class VelocityNetwork(nnx.Module):
             channel=tuple(dense(c, block.adaln_2, precision) for block in self.mlp_stack),
             final=dense(c, self.final_adaln, precision),
         )
+
+    def step_modulations(self, num_steps: int) -> Modulations:
+        """Modulations at the flow times 0, 1/n, ..., 1 of `num_steps` = n steps, [n + 1, 1, 1, c].
+
+        Those laid up by `prepare` for as many steps are taken as they are.
+        """
+        if num_steps == self.prepared_steps:
+            return self.prepared.get_value()
+        # A product of few rows is faster with a multiple of eight of them.
+        rows = jnp.arange(-(-(num_steps + 1) // 8) * 8, dtype=jnp.float32)[:, None, None]
+        return jax.tree.map(lambda x: x[: num_steps + 1], self.modulations(rows / num_steps))
+
+    def prepare(self, num_steps: int) -> "VelocityNetwork":
+        """A copy that samples with `num_steps` flow steps at less cost, for as long as its
+        parameters stay as they are: `step_modulations`, which depends on them alone, is laid up.
+        Other numbers of steps work as before."""
+        graph, state = nnx.split(self)
+        compute = jax.jit(lambda state: nnx.merge(graph, state).step_modulations(num_steps))
+        prepared = nnx.merge(graph, state)
+        prepared.prepared_steps, prepared.prepared = num_steps, StepModulations(compute(state))
+        return prepared
 
     def velocity_from(
         self, projection: Float[Array, "b c"], x_t: Float[Array, "b h a"], modulations: Modulations

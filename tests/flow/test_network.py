@@ -102,3 +102,27 @@ def test_parameters_that_do_not_fit_are_named(policy):
         with_parameters(policy, named | {"in_prj/kernel": named["in_proj/kernel"]})
     with pytest.raises(ArtifactError, match=r"'out_proj/bias' has shape \(5,\)"):
         with_parameters(policy, named | {"out_proj/bias": np.zeros(5, np.float32)})
+
+
+@pytest.mark.parametrize("num_steps", [1, 5, 8])
+def test_a_prepared_policy_samples_the_same_without_looking_at_the_time(policy, inputs, num_steps):
+    prepared = policy.prepare(num_steps)
+
+    def action(policy, num_steps):
+        return policy.action(None, inputs["obs"], num_steps, noise=inputs["noise"])
+
+    np.testing.assert_allclose(action(prepared, num_steps), action(policy, num_steps), atol=1e-6)
+    assert " sin " in str(jax.make_jaxpr(lambda: action(policy, num_steps))())
+    assert " sin " not in str(jax.make_jaxpr(lambda: action(prepared, num_steps))())
+    other = num_steps + 1
+    np.testing.assert_array_equal(action(prepared, other), action(policy, other))
+    np.testing.assert_equal(named_parameters(prepared), named_parameters(policy))
+
+
+def test_preparing_goes_with_the_policy_through_jit(policy, inputs):
+    graph, state = nnx.split(policy.prepare(2))
+    compiled = jax.jit(
+        lambda state: nnx.merge(graph, state).action(None, inputs["obs"], 2, noise=inputs["noise"])
+    )
+    expected = policy.action(None, inputs["obs"], 2, noise=inputs["noise"])
+    np.testing.assert_allclose(compiled(state), expected, atol=1e-6)

@@ -17,7 +17,7 @@ from rtc.ppo import load_expert, train_experts
 from rtc.ppo.expert import best_update
 from rtc.ppo.rollout import play
 from rtc.ppo.trainer import init_training
-from rtc.ppo.video import write_expert_video
+from rtc.ppo.video import write_expert_videos
 from rtc.wrappers import expert_stack
 
 LEVEL = "cartpole_thrust"
@@ -125,9 +125,10 @@ def test_experience_is_the_same_on_the_stock_engine(config):
 def test_the_video_shows_one_episode(outputs, tmp_path):
     import imageio.v3 as iio
 
-    path = tmp_path / "rollout.mp4"
-    write_expert_video(load_level(LEVEL), ENV, outputs[0], path, seed=0)
-    frames = iio.imread(path)
-    assert 1 < len(frames) <= 256
-    assert frames[0].shape[1] == 250
+    films = {folder: tmp_path / f"{folder.name}.mp4" for folder in outputs}
+    counted = write_expert_videos(load_level(LEVEL), ENV, films, seed=0)
+    assert set(counted) == set(films.values())
+    frames = iio.imread(films[outputs[0]])
+    assert 1 < len(frames) == counted[films[outputs[0]]] <= 256
+    assert frames[0].shape[1] == 500
     assert np.abs(frames[0].astype(int) - frames[-1]).max() > 50

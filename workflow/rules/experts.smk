@@ -34,23 +34,29 @@ for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
             "../scripts/expert.py"
 
 
-rule expert_video:
+def expert_movie(seed):
+    return report(
+        f"{EXPERT}/rollout.mp4".replace("{seed}", str(seed)),
+        caption="../report/expert_video.rst",
+        category="Videos",
+        subcategory="{level}",
+        labels={"level": "{level}", "kind": f"expert, seed {seed}"},
+    )
+
+
+# All seeds of a level in one job: it takes longer to import Kinetix and to trace the physics
+# than to draw an episode.
+rule expert_videos:
     input:
         level="results/levels/{level}.npz",
-        summary=f"{EXPERT}/expert.json",
-        checkpoints=f"{EXPERT}/checkpoints",
+        summaries=experts_of("expert.json"),
+        checkpoints=experts_of("checkpoints"),
     output:
-        report(
-            f"{EXPERT}/rollout.mp4",
-            caption="../report/expert_video.rst",
-            category="Videos",
-            subcategory="{level}",
-            labels={"level": "{level}", "kind": "expert, seed {seed}"},
-        ),
+        [expert_movie(seed) for seed in range(RUN.experts.seeds)],
     log:
-        f"results/logs/experts/{{level}}/seed_{{seed}}_video.log",
+        "results/logs/experts/{level}/videos.log",
     benchmark:
-        f"results/benchmarks/experts/{{level}}/seed_{{seed}}_video.tsv"
+        "results/benchmarks/experts/{level}/videos.tsv"
     threads: 1
     resources:
         **stage_resources("figures"),
@@ -59,4 +65,4 @@ rule expert_video:
         seed=RUN.seed,
         code=code_digest("rtc.ppo.video"),
     script:
-        "../scripts/expert_video.py"
+        "../scripts/expert_videos.py"

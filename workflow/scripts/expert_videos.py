@@ -1,4 +1,4 @@
-"""A rollout of the best checkpoint of one expert, as a video."""
+"""A rollout of the best checkpoint of each expert of a level, as videos."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from rtc.job import job
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
     from rtc.config import EnvConfig, build
     from rtc.levels import Level
-    from rtc.ppo.video import write_expert_video
+    from rtc.ppo.video import write_expert_videos
 
-    write_expert_video(
+    experts = [Path(summary).parent for summary in snakemake.input.summaries]
+    write_expert_videos(
         Level.load(snakemake.input.level),
         build(EnvConfig, snakemake.params.env, "env"),
-        Path(snakemake.input.summary).parent,
-        snakemake.output[0],
+        dict(zip(experts, map(Path, snakemake.output))),
         seed=snakemake.params.seed,
     )
