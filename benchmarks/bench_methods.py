@@ -4,7 +4,9 @@
 
 Compile and run time apart. The programs take turns, so that whatever else the machine does hits
 all of them; the fastest turn counts. `ratio` is the speed over the plain transcription of the
-same formula (benchmarks/plain_flow.py), for the two methods that have one.
+same formula (benchmarks/plain_flow.py), for the two methods that have one. `ceiling` is the share
+of what this device does in one large float32 product; only the mixers' products count, which
+every form needs, so what a form computes beside them lowers its share.
 """
 
 import argparse
@@ -106,7 +108,27 @@ def measure(found: dict, seconds: float, turns: int) -> dict:
     return results
 
 
-def report(batch: int, results: dict) -> list[dict]:
+def mixer_operations(name: str, config: ModelConfig) -> float:
+    """Multiplications and additions of the mixers in one chunk of a method.
+
+    The gradient with respect to the chunk takes as many products as the velocity.
+    """
+    method = make_method(MethodConfig(ENTRIES[name][0], "flow", ENTRIES[name][1]), name)
+    hidden = config.token_hidden_dim + config.channel_hidden_dim
+    layer = 2 * 2 * config.action_chunk_size * config.channel_dim * hidden
+    return method.network_evaluations(FLOW_STEPS) * config.num_layers * layer
+
+
+def matmul_ceiling() -> float:
+    """Operations a second of a large float32 product."""
+    side = 2048 if jax.default_backend() == "cpu" else 8192
+    square = jax.random.normal(jax.random.key(0), (side, side))
+    product = jax.jit(lambda x: jnp.matmul(x, x, precision=jax.lax.Precision.HIGHEST))
+    found = {"product": (product, (square,))}
+    return 2.0 * side**3 / measure(found, 0.2, 5)["product"]["run_s"]
+
+
+def report(batch: int, results: dict, config: ModelConfig, ceiling: float) -> list[dict]:
     """Rows of the table for one batch size, printed as they are made."""
     rows = []
     for name, result in results.items():
@@ -115,10 +137,11 @@ def report(batch: int, results: dict) -> list[dict]:
         if name in PLAIN:
             row["ratio"] = results[PLAIN[name]]["run_s"] / result["run_s"]
         rows.append(row)
+        row["of_ceiling"] = rate * mixer_operations(name.removeprefix("plain "), config) / ceiling
         ratio = f"{row['ratio']:7.2f}" if "ratio" in row else ""
         print(
             f"{name:20s} {batch:6d} {result['compile_s']:10.2f} {1e3 * result['run_s']:10.3f}"
-            f" {rate:12.0f} {ratio}"
+            f" {rate:12.0f} {row['of_ceiling']:8.0%} {ratio}"
         )
     return rows
 
@@ -133,18 +156,26 @@ def main() -> None:
     options = parser.parse_args()
     small = {"channel_dim": 32, "channel_hidden_dim": 32, "token_hidden_dim": 16, "num_layers": 1}
     config = ModelConfig(precision=options.precision, **(small if options.quick else {}))
-    policy, weak = make_policy(config, 0), make_policy(config, 1)
+    # As for a robot or a sweep: what no observation enters is computed once a checkpoint.
+    policy, weak = (make_policy(config, seed).prepare(FLOW_STEPS) for seed in (0, 1))
     device = jax.devices()[0]
     print(f"device: {device.platform} {device.device_kind}, {platform.processor()}")
     print(f"jax {jax.__version__}, {config}, {FLOW_STEPS} flow steps")
-    print("method                batch  compile s     run ms     chunks/s   ratio to plain")
+    ceiling = matmul_ceiling()
+    print(f"one large product: {ceiling / 1e9:.1f} GF/s")
+    print("method                batch  compile s     run ms     chunks/s  ceiling  ratio to plain")
     rows = []
     for batch in [1, 8] if options.quick else options.batches:
         found = programs(batch, options.methods, policy, weak)
         seconds, turns = (0.0, 1) if options.quick else (0.2, 5)
-        rows += report(batch, measure(found, seconds, turns))
+        rows += report(batch, measure(found, seconds, turns), config, ceiling)
     if options.json:
-        about = {"device": device.device_kind, "jax": jax.__version__, "quick": options.quick}
+        about = {
+            "device": device.device_kind,
+            "jax": jax.__version__,
+            "quick": options.quick,
+            "ceiling": ceiling,
+        }
         options.json.write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n")
 
 
