@@ -48,8 +48,8 @@ def stage_table(results: Path) -> pd.DataFrame:
     """A row for each stage: jobs, their seconds, the longest, load, largest memory."""
     rows = []
     for file in sorted((results / "benchmarks").rglob("*.tsv")):
-        stage = file.relative_to(results / "benchmarks").parts[0]
-        video = stage == "experts" and file.stem.endswith("_video")
+        stage = file.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
+        video = stage == "experts" and file.stem == "videos"
         job = pd.read_csv(file, sep="\t", na_values="-").iloc[-1]
         rows.append(
             {"stage": "expert videos" if video else stage, **job[["s", "max_rss", "cpu_time"]]}

@@ -69,9 +69,8 @@ def evaluate_method(
         start = program.start(policies, streams)
         tables = play_cells(program, policies, streams, start, cells, state.folder, keys)
         rows = [cell_row(scene, method, table) for table in tables]
-        timing = time_method(
-            scene, policies, start, make_plan(cells[0], start.chunks.shape[1]), slots, keys
-        )
+        plan = make_plan(cells[0], start.chunks.shape[1])
+        timing = time_method(scene, program, policies, streams, start, plan, keys)
         write_rollouts(parquet, pd.concat(tables, ignore_index=True), _metadata(method, config))
         write_csv(Path(csv).with_suffix(".timing.csv"), timing)
         write_csv(csv, pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS)))

@@ -4,52 +4,55 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from rtc.evaluate.noise import make_streams
+from rtc.evaluate.noise import Streams
+from rtc.evaluate.program import Program
 from rtc.evaluate.scene import Scene
-from rtc.evaluate.slots import Plan, Slots, Start, begin, infer
+from rtc.evaluate.slots import Plan, Slots, Start
 from rtc.tables import TIMING_COLUMNS
-from rtc.types import Array, PyTree
+from rtc.types import PyTree
 
 # A measurement takes at least this many calls and about this long.
 CALLS, SECONDS = 5, 0.5
 
 
-def seconds_per_call(scene: Scene, policies: PyTree, start: Start, plan: Plan, batch: int) -> float:
-    """Returns the median time of one inference for `batch` robots at once, in seconds."""
-    streams = make_streams(0, "timing", 0)
-    slots = begin(scene, start, batch).slots._replace(env=())
-    carry = scene.method.init(*slots.previous.shape)
-
-    @jax.jit
-    def call(policies: PyTree, slots: Slots, carry: PyTree) -> Array:
-        return infer(scene, policies, streams, plan, slots, carry)[0]
-
-    call(policies, slots, carry).block_until_ready()
+def seconds_per_call(
+    program: Program, policies: PyTree, streams: Streams, plan: Plan, slots: Slots, carry: PyTree
+) -> float:
+    """Returns the median time of one inference for all of `slots` at once, in seconds."""
+    chunk, carry = program.make(policies, streams, plan, slots, carry)
+    chunk.block_until_ready()
     taken: list[float] = []
     while len(taken) < CALLS or sum(taken) < SECONDS:
         begun = time.perf_counter()
-        call(policies, slots, carry).block_until_ready()
+        chunk, carry = program.make(policies, streams, plan, slots, carry)
+        chunk.block_until_ready()
         taken.append(time.perf_counter() - begun)
     return float(np.median(taken))
 
 
 def time_method(
-    scene: Scene, policies: PyTree, start: Start, plan: Plan, slots: int, keys: dict[str, Any]
+    scene: Scene,
+    program: Program,
+    policies: PyTree,
+    streams: Streams,
+    start: Start,
+    plan: Plan,
+    keys: dict[str, Any],
 ) -> pd.DataFrame:
     """Returns a row for batch 1 and one for the sweep's batch, with columns TIMING_COLUMNS.
 
     start: as for the sweep; its first observation stands for any. keys: level, policy, seed
     and method of the rows.
     """
+    everyone = program.begin(start).slots._replace(env=())
     rows = []
-    for batch in dict.fromkeys((1, slots)):
-        repeats = -(-batch // start.chunks.shape[0])
-        enough = start._replace(chunks=jnp.concatenate([start.chunks] * repeats))
-        seconds = seconds_per_call(scene, policies, enough, plan, batch)
+    for batch in dict.fromkeys((1, program.slots)):
+        slots = jax.tree.map(lambda leaf, batch=batch: leaf[:batch], everyone)
+        carry = scene.method.init(*slots.previous.shape)
+        seconds = seconds_per_call(program, policies, streams, plan, slots, carry)
         rows.append(
             keys
             | {
