@@ -1,4 +1,5 @@
 # make            set up and run the quick default: results/report.html
+# make first      set up and draw a first figure in about ten minutes
 # make test       set up and run the fast tests;  make test-long: the long ones too
 # make lint       every check of style and structure
 # make bench      benchmark tables;  make docs: the site in site/
@@ -10,12 +11,15 @@ CORES ?= all
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
 READY := $(VENV)/.ready
 
-.PHONY: all run test test-long test-slurm lint format lock bench docs clean
+.PHONY: all run first test test-long test-slurm lint format lock bench docs clean
 
 all: run
 
 run: $(READY)
 	$(BIN)/python -m rtc run --cores $(CORES)
+
+first: $(READY)
+	$(BIN)/python -m rtc run results/figures/figure_5.png --cores $(CORES) --configfile config/first.yaml
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -117,6 +117,17 @@ def experts_of(name):
     )
 
 
+def expert_film(seed):
+    """The video of one expert, as it enters the report."""
+    return report(
+        f"{EXPERT}/rollout.mp4".replace("{seed}", str(seed)),
+        caption="../report/expert_video.rst",
+        category="Videos",
+        subcategory="{level}",
+        labels={"level": "{level}", "kind": f"expert, seed {seed}"},
+    )
+
+
 def policy_files(policy, name, group=None):
     """One file of a policy, once per seed of a shared job or with its wildcards kept."""
     return per_seed(f"{POLICY}/{name}".replace("{policy}", policy), group)

@@ -34,16 +34,6 @@ for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
             "../scripts/expert.py"
 
 
-def expert_movie(seed):
-    return report(
-        f"{EXPERT}/rollout.mp4".replace("{seed}", str(seed)),
-        caption="../report/expert_video.rst",
-        category="Videos",
-        subcategory="{level}",
-        labels={"level": "{level}", "kind": f"expert, seed {seed}"},
-    )
-
-
 # All seeds of a level in one job: it takes longer to import Kinetix and to trace the physics
 # than to draw an episode.
 rule expert_videos:
@@ -52,7 +42,7 @@ rule expert_videos:
         summaries=experts_of("expert.json"),
         checkpoints=experts_of("checkpoints"),
     output:
-        [expert_movie(seed) for seed in range(RUN.experts.seeds)],
+        [expert_film(seed) for seed in range(RUN.experts.seeds)],
     log:
         "results/logs/experts/{level}/videos.log",
     benchmark:
