@@ -16,7 +16,7 @@ from rtc.env import make_env
 from rtc.levels import Level
 from rtc.ppo.expert import Expert, load_expert
 from rtc.render import iterate_frames
-from rtc.types import Key, PyTree
+from rtc.types import Key, Keys, PyTree
 from rtc.video import write_video
 from rtc.wrappers import Stack, collect_stack
 
@@ -57,7 +57,7 @@ def make_player(stack: Stack, expert: Expert) -> Callable[..., tuple[PyTree, PyT
     for all experts of the level that differ from this one in their parameters alone."""
 
     @jax.jit
-    def play(params: PyTree, state: PyTree, keys: Key) -> tuple[PyTree, tuple[PyTree, PyTree]]:
+    def play(params: PyTree, state: PyTree, keys: Keys) -> tuple[PyTree, tuple[PyTree, PyTree]]:
         expert_now = dataclasses.replace(expert, params=params)
 
         def step(state: PyTree, key: Key) -> tuple[PyTree, tuple[PyTree, PyTree]]:
@@ -75,7 +75,7 @@ def make_player(stack: Stack, expert: Expert) -> Callable[..., tuple[PyTree, PyT
 def play_episode(
     level: Level,
     state: PyTree,
-    play: Callable[[PyTree, Key], tuple[PyTree, PyTree]],
+    play: Callable[[PyTree, Keys], tuple[PyTree, PyTree]],
     to_kinetix: Callable[[PyTree], PyTree],
     key: Key,
 ) -> Iterator[PyTree]:
