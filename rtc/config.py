@@ -128,6 +128,10 @@ class EvaluationConfig:
     flow_steps: int
     cells: Any
 
+    def steps_of(self, method: MethodConfig) -> int:
+        """Euler steps of a chunk under `method`."""
+        return self.flow_steps if method.flow_steps is None else method.flow_steps
+
 
 @dataclass(frozen=True)
 class ImportedPolicy:

@@ -36,7 +36,7 @@ def fingerprint(
         "env": [env.engine, env.action_noise, env.reward],
         "method": [method.method, sorted(method.options.items())],
         "rollouts": config.rollouts,
-        "flow_steps": config.flow_steps,
+        "flow_steps": config.steps_of(method),
         "policies": [None if policy is None else tree_digest(policy) for policy in policies],
         "seeds": list(seeds),
     }

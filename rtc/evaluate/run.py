@@ -86,10 +86,7 @@ def load_scene(
     config: EvaluationConfig,
 ) -> tuple[Scene, PyTree, dict[str, Any]]:
     """Returns the scene, the policies' parameters, and the keys that all rows share."""
-    options = dict(method.options)
-    # Every method takes another number of flow steps, if its entry says so.
-    flow_steps = options.pop("flow_steps", config.flow_steps)
-    made = make_method(MethodConfig(method.method, method.policy, options), label)
+    made = make_method(method, label)
     loaded = load_policy(policy_dir)
     environment = make_env(level, engine=env.engine, reward=env.reward)
     _check_level(environment, loaded, policy_dir)
@@ -102,7 +99,7 @@ def load_scene(
         weak,
         used=used_actions(level),
         action_noise=env.action_noise,
-        flow_steps=flow_steps,
+        flow_steps=config.steps_of(method),
     )
     keys = {
         "level": level.name,
@@ -201,7 +198,9 @@ def cell_row(scene: Scene, method: MethodConfig, table: pd.DataFrame) -> dict[st
         "solve_rate_high": float(high),
         "network_evaluations": scene.method.network_evaluations(scene.flow_steps),
         "kind": method.method,
-        "options": json.dumps(dict(method.options), sort_keys=True),
+        "options": json.dumps(
+            dict(method.options) | {"flow_steps": scene.flow_steps}, sort_keys=True
+        ),
     }
 
 
@@ -210,5 +209,5 @@ def _metadata(method: MethodConfig, config: EvaluationConfig) -> dict[str, Any]:
         "method": method.method,
         "options": dict(method.options),
         "rollouts": config.rollouts,
-        "flow_steps": config.flow_steps,
+        "flow_steps": config.steps_of(method),
     }

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import rtc.evaluate.run as stage
-from rtc.config import EnvConfig, EvaluationConfig, MethodConfig
+from rtc.config import EnvConfig, EvaluationConfig, MethodConfig, method_config
 from rtc.errors import ArtifactError, ConfigError
 from rtc.evaluate import evaluate_method
 from rtc.evaluate.timing import time_method
@@ -96,7 +96,7 @@ def test_files_say_what_was_played(evaluate):
     assert table.delay_distribution[2] == "uniform 1-3"
     assert table.estimate.tolist() == [0, 1, 2]
     assert set(table.rollouts) == {70} and set(table.network_evaluations) == {6}
-    assert json.loads(table.options[0]) == {"beta": 5.0, "schedule": "exp"}
+    assert json.loads(table.options[0]) == {"beta": 5.0, "flow_steps": 3, "schedule": "exp"}
     rollouts = read_rollouts(out / "m.parquet")
     assert len(rollouts) == 3 * 70
     for cell, (_, group) in zip(
@@ -189,8 +189,18 @@ def test_mistakes_are_named_and_nothing_is_written(evaluate, tmp_path, changes, 
 
 
 def test_flow_steps_of_one_method(evaluate):
-    method = MethodConfig("naive", "flow", {"flow_steps": 2})
-    assert set(read_evaluations(evaluate(method=method) / "m.csv").network_evaluations) == {2}
+    entry = {"method": "naive", "policy": "flow"}
+    found = {}
+    for steps in (None, CONFIG.flow_steps, 2):
+        own = {} if steps is None else {"flow_steps": steps}
+        out = evaluate(f"{steps} steps", method_config("m", entry | own), SWEEP[:1])
+        table = read_evaluations(out / "m.csv")
+        expected = steps or CONFIG.flow_steps
+        assert set(table.network_evaluations) == {expected}
+        assert json.loads(table.options[0]) == {"flow_steps": expected}
+        assert pq.read_schema(out / "m.parquet").metadata[b"flow_steps"] == b"%d" % expected
+        found[steps] = table.jerk[0]
+    assert found[None] == found[CONFIG.flow_steps] != found[2]
 
 
 def test_weak_policy_is_the_earlier_epoch(evaluate):
