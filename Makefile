@@ -1,5 +1,5 @@
 # make            set up and run the quick default: results/report.html
-# make first      set up and draw a first figure in about ten minutes
+# make first      set up and draw a first figure: one level, two methods
 # make test       set up and run the fast tests;  make test-long: the long ones too
 # make lint       every check of style and structure
 # make bench      benchmark tables;  make docs: the site in site/
