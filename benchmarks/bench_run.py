@@ -4,10 +4,12 @@ Runs the quick default in an empty folder with all cores (or, with --results, lo
 is finished). "load" is processor time over wall time of a stage's jobs: under 1 where jobs had to
 share their cores with something else. "share" is of the seconds of all jobs.
 
-    python benchmarks/bench_run.py [--configfile FILE] [--results DIR] [--json FILE] [--quick]
+    python benchmarks/bench_run.py [--configfile FILE] [--folder DIR] [--results DIR]
+                                   [--json FILE] [--quick]
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -72,6 +74,7 @@ def stage_table(results: Path) -> pd.DataFrame:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--configfile", type=Path, help="laid over config/config.yaml")
+    parser.add_argument("--folder", type=Path, help="to run in, and keep; it must not exist")
     parser.add_argument("--results", type=Path, help="of a finished run, instead of running")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="tests/tiny.yaml")
@@ -81,9 +84,14 @@ def main() -> int:
         table = stage_table(options.results)
     else:
         tiny = ROOT / "tests" / "tiny.yaml"
-        with tempfile.TemporaryDirectory() as folder:
-            wall = run_pipeline(Path(folder), tiny if options.quick else options.configfile)
-            table = stage_table(Path(folder) / "results")
+        with contextlib.ExitStack() as stack:
+            folder = options.folder
+            if folder:
+                folder.mkdir(parents=True)
+            else:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            wall = run_pipeline(folder, tiny if options.quick else options.configfile)
+            table = stage_table(folder / "results")
     print(table.to_string(index=False, float_format="{:,.2f}".format))
     total = table["seconds"].sum()
     print(f"{table['jobs'].sum()} jobs, {total:,.0f} s", end="")

@@ -1,6 +1,7 @@
 """Experts and data sets: how fast, beside the plain form (stock engine, 679-wide observations).
 
-Ours and the plain form take turns in one run, so their ratio holds on a busy machine too.
+Ours and the plain form take turns in one run, so their ratio holds on a busy machine too. Levels
+of the same sizes share the plain programs, which do not depend on the level: compiled once.
 Steps count with everything: physics, networks, learning; for data sets the writing of parquet.
 "of ceiling" is the learning's share of what this device does in one large float32 matmul.
 
@@ -32,10 +33,11 @@ from rtc.datasets.collect import _blocks
 from rtc.datasets.parquet import dataset_schema, open_writer, write_rows
 from rtc.datasets.play import play_block, start_play
 from rtc.env import make_env
+from rtc.env.kinetix import KinetixEngine
 from rtc.ppo.rollout import play
 from rtc.ppo.trainer import init_training, train_interval
 from rtc.ppo.update import update
-from rtc.wrappers import collect_stack, expert_stack
+from rtc.wrappers import Stack, collect_stack, expert_stack
 
 ROOT = Path(__file__).parents[1]
 LEVELS = sorted(path.stem for path in (ROOT / "config" / "levels").glob("*.yaml"))
@@ -45,8 +47,30 @@ def load_configs(quick: bool) -> tuple[EnvConfig, ExpertConfig]:
     """The paper's expert (256 environments x 256 steps), or a small one."""
     sections = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     config = build(ExpertConfig, sections["experts"], "experts")
-    size = {"num_envs": 32, "rollout_steps": 32} if quick else {"rollout_steps": 256}
+    size = {"num_envs": 32 if quick else 256, "rollout_steps": 32 if quick else 256}
     return build(EnvConfig, sections["env"], "env"), dataclasses.replace(config, **size)
+
+
+class PlainPrograms:
+    """Compiled plain forms; levels of the same sizes share one, so it is compiled once.
+
+    A function here takes (engine, start, *arguments), start being the level's state, batch 1.
+    """
+
+    def __init__(self) -> None:
+        self.programs: dict[Any, tuple[Callable[..., Any], float, int]] = {}
+
+    def get(
+        self, what: str, function: Callable[..., Any], level: rtc.Level, *arguments: Any
+    ) -> tuple[Callable[..., Any], float, int]:
+        """(program of the arguments, seconds of its compilation, bytes)."""
+        engine = KinetixEngine(level, "reference")
+        start = engine.reset(1)
+        key = (what, level.static, level.params)
+        if key not in self.programs:
+            self.programs[key] = compile_program(partial(function, engine), start, *arguments)
+        program, *costs = self.programs[key]
+        return partial(program, start), *costs
 
 
 def compile_program(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float, int]:
@@ -76,7 +100,12 @@ def alternate(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
 
 
 def bench_experts(
-    name: str, env: EnvConfig, config: ExpertConfig, rounds: int, plain_steps: int
+    name: str,
+    env: EnvConfig,
+    config: ExpertConfig,
+    rounds: int,
+    plain_steps: int,
+    programs: PlainPrograms,
 ) -> dict[str, float]:
     """Environment steps a second, learning included, of one seed."""
     task = expert_stack(make_env(name), env, config)
@@ -85,11 +114,19 @@ def bench_experts(
         partial(train_interval, task, config), ours, np.int32(1)
     )
     short = dataclasses.replace(config, rollout_steps=plain_steps)
-    slow = expert_stack(FullEnv(make_env(name, engine="kinetix")), env, short)
-    carry = jax.jit(lambda key: init_plain(slow, short, key))(_key())
-    plain, plain_compiling, plain_memory = compile_program(
-        partial(plain_update, slow, short), carry, _key()
-    )
+
+    def slow(engine: KinetixEngine, start: Any) -> Stack:
+        return expert_stack(FullEnv(engine, start), env, short)
+
+    def begin(engine: KinetixEngine, start: Any, key: jax.Array) -> Any:
+        return init_plain(slow(engine, start), short, key)
+
+    def learn(engine: KinetixEngine, start: Any, carry: Any, key: jax.Array) -> Any:
+        return plain_update(slow(engine, start), short, carry, key)
+
+    level = rtc.load_level(name)
+    carry = programs.get("begin", begin, level, _key())[0](_key())
+    plain, plain_compiling, plain_memory = programs.get("experts", learn, level, carry, _key())
     times = alternate(
         {
             "ours": lambda: program(ours, np.int32(1)),
@@ -148,7 +185,13 @@ def update_operations(width: int, config: ExpertConfig) -> float:
 
 
 def bench_data(
-    name: str, env: EnvConfig, experts: int, steps: int, plain_steps: int, rounds: int
+    name: str,
+    env: EnvConfig,
+    experts: int,
+    steps: int,
+    plain_steps: int,
+    rounds: int,
+    programs: PlainPrograms,
 ) -> dict[str, float]:
     """Transitions a second with 128 environments, parquet included on our side."""
     built, batch = make_env(name), 128
@@ -158,13 +201,22 @@ def bench_data(
     program, compiling, _ = compile_program(
         lambda s, p: play_block(stack, p, s, steps), state, params
     )
-    slow = collect_stack(FullEnv(make_env(name, engine="kinetix")), env, 4)
-    plain_params = _random_experts(slow.observation_size, experts)
-    start = slow.reset(batch), jnp.zeros(batch, jnp.int32)
-    keys = jax.random.split(_key(), plain_steps)
-    plain, plain_compiling, _ = compile_program(
-        lambda p, s, e, k: plain_play(slow, p, s, e, k), plain_params, *start, keys
-    )
+
+    def slow(engine: KinetixEngine, start: Any) -> Stack:
+        return collect_stack(FullEnv(engine, start), env, 4)
+
+    def begin(engine: KinetixEngine, start: Any) -> Any:
+        stack = slow(engine, start)
+        return _random_experts(stack.observation_size, experts), stack.reset(batch)
+
+    def collect(
+        engine: KinetixEngine, start: Any, params: Any, state: Any, expert: Any, keys: jax.Array
+    ) -> Any:
+        return plain_play(slow(engine, start), params, state, expert, keys)
+
+    level, keys = rtc.load_level(name), jax.random.split(_key(), plain_steps)
+    begun = *programs.get("begin data", begin, level)[0](), jnp.zeros(batch, jnp.int32)
+    plain, plain_compiling, _ = programs.get("data", collect, level, *begun, keys)
     schema = dataset_schema(built.observation_size, built.action_size, {})
 
     def write() -> None:
@@ -175,7 +227,7 @@ def bench_data(
             for first, rows in _blocks(program, state, params, 4 * steps, steps):
                 write_rows(writer, rows, first)
 
-    times = alternate({"ours": write, "plain": lambda: plain(plain_params, *start, keys)}, rounds)
+    times = alternate({"ours": write, "plain": lambda: plain(*begun, keys)}, rounds)
     return {
         "ours": 4 * steps * batch / times["ours"],
         "plain": plain_steps * batch / times["plain"],
@@ -210,16 +262,19 @@ def main() -> int:
         f"{'level':18} {'stage':8} {'ours /s':>9} {'plain /s':>9} {'ratio':>6} {'compile s':>9} "
         f"{'plain s':>8} {'bytes/step':>10} {'plain':>8} {'of ceiling':>10}"
     )
-    rows = []
+    rows, programs = [], PlainPrograms()
     for name in options.levels:
         stages = {
-            "experts": bench_experts(name, env, config, options.rounds, 4 if options.quick else 16),
+            "experts": bench_experts(
+                name, env, config, options.rounds, 4 if options.quick else 16, programs
+            ),
             "data": bench_data(
                 name,
                 env,
                 options.experts,
                 *((32, 2) if options.quick else (256, 8)),
                 options.rounds,
+                programs,
             ),
         }
         for stage, r in stages.items():

@@ -22,29 +22,40 @@ from rtc.actor_critic import (
 )
 from rtc.config import ExpertConfig
 from rtc.env.base import Step
+from rtc.env.kinetix import KinetixEngine
+from rtc.env.kinetix_state import foreign_code
 from rtc.wrappers import Stack
 
 
 class FullEnv:
-    """The stock engine with Kinetix's whole observation."""
+    """The stock engine with Kinetix's whole observation.
 
-    def __init__(self, env: Any) -> None:
-        self.env, self.level = env, env.level
-        self.observation_size = len(env.observation_constants)
-        self.action_size = env.action_size
+    engine: made outside of any trace. start: the level's state, batch 1; where it is traced, the
+    program is that of every level with the same sizes and parameters.
+    """
+
+    def __init__(self, engine: KinetixEngine, start: Any) -> None:
+        self.engine, self.level, self.start = engine, engine.level, start
+        self.observation_size = len(engine.spec.constants)
+        static = engine.level.static
+        self.action_size = static.num_motor_bindings + static.num_thruster_bindings
 
     def reset(self, batch_size: int) -> Any:
-        return self.env.reset(batch_size)
+        return jax.tree.map(lambda leaf: jnp.repeat(leaf, batch_size, 0), self.start)
 
     def observe(self, state: Any) -> jax.Array:
-        return self.env.expand(self.env.observe(state))
+        with foreign_code():
+            return jax.vmap(self.engine.stock.get_obs)(state)
 
     def step(self, state: Any, action: jax.Array) -> tuple[Any, Step]:
-        state, step = self.env.step(state, action)
-        return state, step._replace(obs=self.env.expand(step.obs))
+        state, step = self.engine.step(state, action)
+        return state, step._replace(obs=self.observe(state))
 
     def replay(self, state: Any, done: jax.Array) -> Any:
-        return self.env.replay(state, done)
+        def choose(now: jax.Array, start: jax.Array) -> jax.Array:
+            return jnp.where(done.reshape(-1, *[1] * (now.ndim - 1)), start, now)
+
+        return jax.tree.map(choose, state, self.start)
 
 
 class Transition(NamedTuple):

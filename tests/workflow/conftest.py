@@ -35,7 +35,7 @@ class Workspace:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=580,
+            timeout=1500,
         )
 
     def planned(self, *arguments: str) -> dict[str, int]:

@@ -10,6 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+# The first test waits for a whole run, minutes where cores are slow or shared.
+pytestmark = pytest.mark.timeout(1800)
+
 ROOT = Path(__file__).parents[2]
 METHODS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["methods"]
 
