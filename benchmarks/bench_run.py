@@ -79,6 +79,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="tests/tiny.yaml")
     options = parser.parse_args()
+    if options.folder and options.folder.exists():
+        parser.error(f"--folder {options.folder}: exists already; name one that does not")
     wall = None
     if options.results:
         table = stage_table(options.results)

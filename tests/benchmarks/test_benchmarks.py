@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -50,15 +51,28 @@ def check(numbers: dict, script: str) -> None:
         assert row[name] > 0, name
 
 
-def test_a_stage_is_the_sum_of_its_jobs(tmp_path):
-    spec = importlib.util.spec_from_file_location("bench_run", ROOT / "benchmarks/bench_run.py")
-    bench_run = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench_run)
+def load(script: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(script, ROOT / f"benchmarks/{script}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def bench_run() -> ModuleType:
+    return load("bench_run")
+
+
+def write_timing(results: Path, job: str, seconds: float) -> None:
+    path = results / "benchmarks" / f"{job}.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = {"s": [seconds], "max_rss": [100 * seconds], "cpu_time": [seconds / 2]}
+    pd.DataFrame(row).to_csv(path, sep="\t", index=False)
+
+
+def test_a_stage_is_the_sum_of_its_jobs(tmp_path, bench_run):
     for name, seconds in (("levels/a", 3.0), ("levels/b", 5.0), ("experts/a/videos", 2.0)):
-        path = tmp_path / "benchmarks" / f"{name}.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        row = {"s": [seconds], "max_rss": [100 * seconds], "cpu_time": [seconds / 2]}
-        pd.DataFrame(row).to_csv(path, sep="\t", index=False)
+        write_timing(tmp_path, name, seconds)
     table = bench_run.stage_table(tmp_path).set_index("stage")
     assert list(table.index) == ["levels", "expert videos"]
     levels = table.loc["levels"]
@@ -66,3 +80,28 @@ def test_a_stage_is_the_sum_of_its_jobs(tmp_path):
     assert (levels["megabytes"], levels["load"], levels["share"]) == (500.0, 0.5, 0.8)
     with pytest.raises(SystemExit, match="no job has been timed"):
         bench_run.stage_table(tmp_path / "elsewhere")
+
+
+def test_a_run_is_kept_where_it_is_asked_for(tmp_path, bench_run, monkeypatch, capsys):
+    folder, output = tmp_path / "kept", tmp_path / "numbers.json"
+
+    def run(where, configfile):
+        write_timing(where / "results", "levels/a", 3.0)
+        return 4.0
+
+    monkeypatch.setattr(bench_run, "run_pipeline", run)
+    command = ["bench_run.py", "--folder", str(folder), "--json", str(output)]
+    monkeypatch.setattr(sys, "argv", command)
+    assert bench_run.main() == 0
+    assert (folder / "results/benchmarks/levels/a.tsv").exists()
+    numbers = json.loads(output.read_text())
+    assert (numbers["wall_seconds"], numbers["job_seconds"]) == (4.0, 3.0)
+    with pytest.raises(SystemExit):
+        bench_run.main()
+    assert f"--folder {folder}: exists already" in capsys.readouterr().err
+
+
+def test_the_shortest_benchmark_comes_first():
+    order = [path.stem for path in load("run_all").scripts()]
+    assert sorted(order) == SCRIPTS
+    assert (order[0], order[-1]) == ("bench_box2d", "bench_env")
