@@ -1,6 +1,9 @@
 """Every benchmark, one after another, as `make bench` runs them: tables and JSON files.
 
-python benchmarks/run_all.py [--quick] [--output results/benchmarks]
+Where a finished run lies in results/, the whole-run table is of that run (each job's own
+timing); otherwise the quick default is run for it, in a folder of its own.
+
+python benchmarks/run_all.py [--quick] [--results DIR] [--output results/benchmarks]
 """
 
 import argparse
@@ -20,9 +23,21 @@ def scripts() -> list[Path]:
     return [found[name] for name in dict.fromkeys([*order, *found])]
 
 
+def options_of(script: str, results: Path, quick: bool) -> list[str]:
+    """What a script is told beside where its JSON goes."""
+    if quick:
+        return ["--quick"]
+    finished = (results / "report.html").exists() and (results / "benchmarks").is_dir()
+    if script == "bench_run" and finished:
+        print(f"jobs of the finished run in {results}, not run anew", flush=True)
+        return ["--results", str(results)]
+    return []
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, some minutes in all")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="a finished run's")
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -35,7 +50,8 @@ def main() -> int:
             "--json",
             str(options.output / f"{script.stem}.json"),
         ]
-        if subprocess.run(command + (["--quick"] if options.quick else [])).returncode:
+        command += options_of(script.stem, options.results, options.quick)
+        if subprocess.run(command).returncode:
             failed.append(script.stem)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)

@@ -105,3 +105,16 @@ def test_the_shortest_benchmark_comes_first():
     order = [path.stem for path in load("run_all").scripts()]
     assert sorted(order) == SCRIPTS
     assert (order[0], order[-1]) == ("bench_box2d", "bench_env")
+
+
+def test_all_benchmarks_take_the_whole_run_from_a_finished_one(tmp_path, capsys):
+    options_of = load("run_all").options_of
+    results = tmp_path / "results"
+    assert options_of("bench_run", results, False) == []
+    (results / "benchmarks").mkdir(parents=True)
+    assert options_of("bench_run", results, False) == [], "jobs were timed, the run has no end"
+    (results / "report.html").touch()
+    assert options_of("bench_run", results, False) == ["--results", str(results)]
+    assert str(results) in capsys.readouterr().out
+    assert options_of("bench_env", results, False) == []
+    assert options_of("bench_run", results, True) == ["--quick"]
