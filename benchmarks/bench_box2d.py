@@ -21,6 +21,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
+from machine import about, headline  # noqa: E402
 
 import rtc  # noqa: E402
 
@@ -126,10 +127,7 @@ def main() -> int:
     if options.quick:
         options.levels, options.batches = options.levels[:1], [256]
     rows = []
-    print(
-        f"one core, jax {jax.__version__} on {jax.devices()[0].device_kind}, "
-        f"Box2D {Box2D.__version__}"
-    )
+    print(f"{headline()}; Box2D {Box2D.__version__}")
     print(
         f"{'level':18} {'batch':>6} {'Box2D /s':>10} {'ours /s':>10} {'ratio':>6} {'compile s':>9}"
     )
@@ -149,7 +147,8 @@ def main() -> int:
     empty = steps_per_second_box2d([Box2D.b2World()], 2, 10)
     print(f"an empty Box2D world: {empty:,.0f} steps/s, the cost of the Python loop")
     if options.json:
-        options.json.write_text(json.dumps({"rows": rows, "empty_world": empty}, indent=2))
+        facts = about() | {"Box2D": Box2D.__version__, "empty_world": empty}
+        options.json.write_text(json.dumps(facts | {"rows": rows}, indent=2) + "\n")
     return 0
 
 

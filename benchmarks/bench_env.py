@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from machine import about, headline
 from operations import elementwise_ceiling, operations_of
 
 import rtc
@@ -206,8 +207,7 @@ def main() -> int:
     if options.quick:
         options.levels, options.batches = ["cartpole_thrust"], [64]
     ceiling = elementwise_ceiling()
-    device = jax.devices()[0].device_kind
-    print(f"jax {jax.__version__} on {device}; fused elementwise ceiling {ceiling / 1e9:.1f} GF/s")
+    print(f"{headline()}; fused elementwise ceiling {ceiling / 1e9:.1f} GF/s")
     part = f"{'steps/s':>11} {'compile':>7} {'kB/env':>7} {'kF/step':>7} {'ceil':>5}"
     print(f"{'':25} | {'ours':^41} | {'stock':^41}")
     print(f"{'level':18} {'batch':>6} | {part} | {part} | {'ratio':>6}")
@@ -225,8 +225,8 @@ def main() -> int:
                 f"{statistics.median(ratios):.1f} in the median of {len(ratios)} levels"
             )
     if options.json:
-        about = {"jax": jax.__version__, "rtc": rtc.__version__, "device": device}
-        options.json.write_text(json.dumps({**about, "ceiling": ceiling, "rows": rows}, indent=2))
+        facts = about() | {"ceiling": ceiling, "rows": rows}
+        options.json.write_text(json.dumps(facts, indent=2) + "\n")
     return 0
 
 

@@ -21,8 +21,8 @@ import numpy as np
 import plain_flow
 import yaml
 from flax import nnx
+from machine import about, headline
 
-import rtc
 from rtc.config import Cell
 from rtc.env import make_env
 from rtc.evaluate.noise import make_streams
@@ -113,8 +113,8 @@ def main() -> int:
     if options.quick:
         options.levels, options.rollouts, options.rounds = ["cartpole_thrust"], 64, 1
     model = model_config(options.paper)
-    device = jax.devices()[0].device_kind
-    print(f"jax {jax.__version__} on {device}, {model}, {FLOW_STEPS} flow steps")
+    print(headline())
+    print(f"{model}, {FLOW_STEPS} flow steps")
     print("environment steps a second of a cell, d = 1, s = 2")
     print(
         f"{'level':18} {'method':9} {'ours':>9} {'plain':>9} {'ratio':>6} compile s, ours / plain"
@@ -141,8 +141,7 @@ def main() -> int:
                 flush=True,
             )
     if options.json:
-        about = {"device": device, "jax": jax.__version__, "rtc": rtc.__version__}
-        options.json.write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n")
+        options.json.write_text(json.dumps(about() | {"rows": rows}, indent=2) + "\n")
     return 0
 
 

@@ -11,7 +11,6 @@ every form needs, so what a form computes beside them lowers its share.
 
 import argparse
 import json
-import platform
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import plain_flow
 from flax import nnx
+from machine import about, headline
 
 from rtc.config import MethodConfig
 from rtc.flow import FlowPolicy, ModelConfig
@@ -158,9 +158,8 @@ def main() -> None:
     config = ModelConfig(precision=options.precision, **(small if options.quick else {}))
     # As for a robot or a sweep: what no observation enters is computed once a checkpoint.
     policy, weak = (make_policy(config, seed).prepare(FLOW_STEPS) for seed in (0, 1))
-    device = jax.devices()[0]
-    print(f"device: {device.platform} {device.device_kind}, {platform.processor()}")
-    print(f"jax {jax.__version__}, {config}, {FLOW_STEPS} flow steps")
+    print(headline())
+    print(f"{config}, {FLOW_STEPS} flow steps")
     ceiling = matmul_ceiling()
     print(f"one large product: {ceiling / 1e9:.1f} GF/s")
     print("method                batch  compile s     run ms     chunks/s  ceiling  ratio to plain")
@@ -170,13 +169,8 @@ def main() -> None:
         seconds, turns = (0.0, 1) if options.quick else (0.2, 5)
         rows += report(batch, measure(found, seconds, turns), config, ceiling)
     if options.json:
-        about = {
-            "device": device.device_kind,
-            "jax": jax.__version__,
-            "quick": options.quick,
-            "ceiling": ceiling,
-        }
-        options.json.write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n")
+        facts = about() | {"quick": options.quick, "ceiling": ceiling, "rows": rows}
+        options.json.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

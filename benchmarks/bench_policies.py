@@ -12,7 +12,6 @@ this device does in one large float32 matmul.
 import argparse
 import dataclasses
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import optax
 import plain_flow
 import yaml
 from flax import nnx
+from machine import about, headline
 
 import rtc
 from rtc.config import PolicyConfig, build
@@ -233,15 +233,12 @@ def main() -> int:
         "plain_of_ceiling": operations(narrow, config) * samples / times["plain"]
         / (flops / times["multiply"]),
         "precision": config.precision,
-        "jax": jax.__version__,
-        "rtc": rtc.__version__,
-        "device": jax.devices()[0].device_kind,
-        "python": platform.python_version(),
     }  # fmt: skip
+    print(headline())
     for name, value in report.items():
         print(f"{name:16} {value:,.3f}" if isinstance(value, float) else f"{name:16} {value}")
     if options.json:
-        options.json.write_text(json.dumps(report, indent=2))
+        options.json.write_text(json.dumps(about() | report, indent=2) + "\n")
     return 0
 
 

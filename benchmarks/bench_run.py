@@ -19,10 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import jax
 import pandas as pd
-
-import rtc
+from machine import about, headline
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,21 +92,15 @@ def main() -> int:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             wall = run_pipeline(folder, tiny if options.quick else options.configfile)
             table = stage_table(folder / "results")
+    print(headline())  # not before the run: on a GPU this process would hold memory beside it
     print(table.to_string(index=False, float_format="{:,.2f}".format))
     total = table["seconds"].sum()
     print(f"{table['jobs'].sum()} jobs, {total:,.0f} s", end="")
     print(f", {wall:,.0f} s from start to end" if wall else "")
     if options.json:
-        about = {
-            "wall_seconds": wall,
-            "job_seconds": total,
-            "cores": len(os.sched_getaffinity(0)),
-            "device": jax.devices()[0].device_kind,
-            "jax": jax.__version__,
-            "rtc": rtc.__version__,
-        }
+        facts = about() | {"wall_seconds": wall, "job_seconds": total}
         stages = table.to_dict(orient="records")
-        options.json.write_text(json.dumps(about | {"stages": stages}, indent=2) + "\n")
+        options.json.write_text(json.dumps(facts | {"stages": stages}, indent=2) + "\n")
     return 0
 
 

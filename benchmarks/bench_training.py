@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import yaml
+from machine import about, headline
 from plain_experts import FullEnv, init_plain, plain_play, plain_update
 
 import rtc
@@ -256,8 +257,7 @@ def main() -> int:
     if options.quick:
         options.levels, options.rounds = ["cartpole_thrust"], 1
     env, config = load_configs(options.quick)
-    device = jax.devices()[0].device_kind
-    print(f"jax {jax.__version__} on {device}, {config.num_envs} x {config.rollout_steps} steps")
+    print(f"{headline()}; {config.num_envs} x {config.rollout_steps} steps")
     print(
         f"{'level':18} {'stage':8} {'ours /s':>9} {'plain /s':>9} {'ratio':>6} {'compile s':>9} "
         f"{'plain s':>8} {'bytes/step':>10} {'plain':>8} {'of ceiling':>10}"
@@ -292,8 +292,7 @@ def main() -> int:
                 flush=True,
             )
     if options.json:
-        versions = {"jax": jax.__version__, "rtc": rtc.__version__, "device": device}
-        options.json.write_text(json.dumps({**versions, "rows": rows}, indent=2))
+        options.json.write_text(json.dumps(about() | {"rows": rows}, indent=2) + "\n")
     return 0
 
 
