@@ -92,13 +92,15 @@ def main() -> int:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             wall = run_pipeline(folder, tiny if options.quick else options.configfile)
             table = stage_table(folder / "results")
-    print(headline())  # not before the run: on a GPU this process would hold memory beside it
+    if not options.results:  # a finished run may be of another commit or machine
+        print(headline())  # not before the run: on a GPU this process would hold memory beside it
     print(table.to_string(index=False, float_format="{:,.2f}".format))
     total = table["seconds"].sum()
     print(f"{table['jobs'].sum()} jobs, {total:,.0f} s", end="")
     print(f", {wall:,.0f} s from start to end" if wall else "")
     if options.json:
-        facts = about() | {"wall_seconds": wall, "job_seconds": total}
+        facts = {"results": str(options.results)} if options.results else about()
+        facts |= {"wall_seconds": wall, "job_seconds": total}
         stages = table.to_dict(orient="records")
         options.json.write_text(json.dumps(facts | {"stages": stages}, indent=2) + "\n")
     return 0
