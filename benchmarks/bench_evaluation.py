@@ -23,7 +23,7 @@ import yaml
 from flax import nnx
 from machine import about, headline
 
-from rtc.config import Cell
+from rtc.config.sections import Cell
 from rtc.env import make_env
 from rtc.evaluate.noise import make_streams
 from rtc.evaluate.program import make_plan, make_program, next_chunk, slot_count, warm_up

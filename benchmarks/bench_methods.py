@@ -20,7 +20,7 @@ import plain_flow
 from flax import nnx
 from machine import about, headline
 
-from rtc.config import MethodConfig
+from rtc.config.sections import MethodConfig
 from rtc.flow import FlowPolicy, ModelConfig
 from rtc.methods import Context, make_method
 

@@ -28,7 +28,7 @@ from flax import nnx
 from machine import about, headline
 
 import rtc
-from rtc.config import PolicyConfig, build
+from rtc.config.sections import PolicyConfig, build
 from rtc.datasets.parquet import dataset_schema, open_writer, write_rows
 from rtc.datasets.play import Rows
 from rtc.physics.observation import observation_spec

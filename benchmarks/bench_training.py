@@ -28,17 +28,17 @@ from machine import about, headline
 from plain_experts import FullEnv, init_plain, plain_play, plain_update
 
 import rtc
-from rtc.actor_critic import init_actor_critic
-from rtc.config import EnvConfig, ExpertConfig, build
+from rtc.config.sections import EnvConfig, ExpertConfig, build
 from rtc.datasets.collect import _blocks
 from rtc.datasets.parquet import dataset_schema, open_writer, write_rows
 from rtc.datasets.play import play_block, start_play
 from rtc.env import make_env
 from rtc.env.kinetix import KinetixEngine
-from rtc.ppo.rollout import play
-from rtc.ppo.trainer import init_training, train_interval
-from rtc.ppo.update import update
-from rtc.wrappers import Stack, collect_stack, expert_stack
+from rtc.env.wrappers import Stack, collect_stack, expert_stack
+from rtc.experts.actor_critic import init_actor_critic
+from rtc.experts.rollout import play
+from rtc.experts.trainer import init_training, train_interval
+from rtc.experts.update import update
 
 ROOT = Path(__file__).parents[1]
 LEVELS = sorted(path.stem for path in (ROOT / "config" / "levels").glob("*.yaml"))

@@ -4,7 +4,7 @@ import platform
 from pathlib import Path
 
 import rtc
-from rtc.provenance import environment
+from rtc.jobs.provenance import environment
 
 
 def about() -> dict[str, str]:

@@ -12,7 +12,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rtc.actor_critic import (
+from rtc.config.sections import ExpertConfig
+from rtc.env.base import Step
+from rtc.env.kinetix import KinetixEngine
+from rtc.env.kinetix_state import foreign_code
+from rtc.env.wrappers import Stack
+from rtc.experts.actor_critic import (
     action_distribution,
     action_log_prob,
     init_actor_critic,
@@ -20,11 +25,6 @@ from rtc.actor_critic import (
     squash,
     state_value,
 )
-from rtc.config import ExpertConfig
-from rtc.env.base import Step
-from rtc.env.kinetix import KinetixEngine
-from rtc.env.kinetix_state import foreign_code
-from rtc.wrappers import Stack
 
 
 class FullEnv:

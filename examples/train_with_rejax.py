@@ -16,7 +16,7 @@ import tyro
 
 import rtc
 from rtc.env.gymnax_adapter import GymnaxEnv
-from rtc.wrappers import dense_reward
+from rtc.env.wrappers import dense_reward
 
 ROLLOUT_STEPS = 64  # of each environment in one update
 PARTS = 10

@@ -66,7 +66,7 @@ def main(
 
 def visualize(run_path: Path, level_path: str, config: Config, output_dir: Path, seed: int) -> None:
     """Finds level and policy, makes the decision, draws it, and prints what was written."""
-    from rtc.config import EnvConfig
+    from rtc.config.sections import EnvConfig
     from rtc.traces import (
         Guidance,
         draw_decision,

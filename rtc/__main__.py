@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(_: argparse.Namespace, rest: list[str]) -> int:
-    from rtc.run import run
+    from rtc.jobs.run import run
 
     return run(rest or ["--cores", "all"])
 
@@ -98,7 +98,7 @@ def _levels(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _check(options: argparse.Namespace, _: list[str]) -> int:
-    from rtc.run_config import load_files
+    from rtc.config.run import load_files
 
     paths = [ROOT / "config/config.yaml", *options.config]
     run = load_files(paths, ROOT / "workflow/schemas/config.schema.yaml")
@@ -111,7 +111,7 @@ def _check(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _doctor(_: argparse.Namespace, __: list[str]) -> int:
-    from rtc.provenance import environment
+    from rtc.jobs.provenance import environment
 
     for key, value in environment().items():
         print(f"{key:12} {value}")

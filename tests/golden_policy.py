@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rtc.flow import FlowPolicy, ModelConfig
-from rtc.policy import with_parameters
+from rtc.flow import FlowPolicy, ModelConfig, with_parameters
 
 
 @cache

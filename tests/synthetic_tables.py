@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 
-from rtc.cells import parse_cells
-from rtc.stats import wilson_interval
-from rtc.tables import EVALUATION_COLUMNS, cell_means
+from rtc.config.cells import parse_cells
+from rtc.report.stats import wilson_interval
+from rtc.storage.tables import EVALUATION_COLUMNS, cell_means
 
 # Solve rate lost per step of delay, and per step of horizon.
 LOSS = {

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from rtc.datasets.parquet import COLUMNS
 from rtc.errors import ArtifactError
-from rtc.io import write_text
+from rtc.storage.io import write_text
 
 HEAD = """\
 ---

@@ -12,16 +12,16 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from rtc.actor_critic import ActorCritic
-from rtc.config import DatasetConfig, EnvConfig
+from rtc.config.sections import DatasetConfig, EnvConfig
 from rtc.datasets.mixture import choose_experts, stack_params
 from rtc.datasets.parquet import COLUMNS, dataset_schema, open_writer, write_rows
 from rtc.datasets.play import PlayState, Rows, play_block, start_play
 from rtc.env import make_env
-from rtc.io import atomic_path
+from rtc.env.wrappers import collect_stack
+from rtc.experts.actor_critic import ActorCritic
+from rtc.experts.expert import Expert
 from rtc.levels import Level
-from rtc.ppo.expert import Expert
-from rtc.wrappers import collect_stack
+from rtc.storage.io import atomic_path
 
 logger = logging.getLogger("rtc")
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rtc.actor_critic import ActorCritic
 from rtc.errors import ArtifactError, RtcError
+from rtc.experts.actor_critic import ActorCritic
+from rtc.experts.expert import Expert, load_expert, read_expert
 from rtc.levels import Level
-from rtc.ppo.expert import Expert, load_expert, read_expert
 
 
 def choose_experts(

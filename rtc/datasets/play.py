@@ -10,10 +10,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rtc.actor_critic import ActorCritic, action_distribution, sample_normal, squash
-from rtc.ppo.blocks import on_cpu
+from rtc.env.wrappers import Stack, StackState
+from rtc.experts.actor_critic import ActorCritic, action_distribution, sample_normal, squash
+from rtc.experts.blocks import on_cpu
 from rtc.types import Array, Float, Int, Key
-from rtc.wrappers import Stack, StackState
 
 
 class PlayState(NamedTuple):

@@ -62,7 +62,7 @@ class GymnaxEnv:
 
     level, engine, reward: as for `rtc.make_env`. action_noise: std of the Gaussian noise added
     to every action (0.1 in the benchmark). shape_reward: what to make of the reward for learning,
-    such as `rtc.wrappers.dense_reward` with its last two arguments bound; None leaves it bare.
+    such as `rtc.env.wrappers.dense_reward` with its last two arguments bound; None leaves it bare.
     `env` is the batch-first environment behind it.
     Raises ConfigError, LevelError as `rtc.make_env` does.
     """

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rtc.cells import cell_name
-from rtc.checkpoints import tree_digest
-from rtc.config import Cell, EnvConfig, EvaluationConfig, MethodConfig
-from rtc.io import atomic_path
+from rtc.config.cells import cell_name
+from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig
 from rtc.levels import Level
+from rtc.storage.checkpoints import tree_digest
+from rtc.storage.io import atomic_path
 from rtc.types import PyTree
 
 logger = logging.getLogger("rtc")

@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rtc.cells import delay_probabilities
-from rtc.config import Cell
+from rtc.config.cells import delay_probabilities
+from rtc.config.sections import Cell
 from rtc.evaluate.noise import Streams, normal_at
 from rtc.evaluate.scene import Scene
 from rtc.evaluate.slots import Plan, Start, Sweep, begin, make_chunk, play_chunk

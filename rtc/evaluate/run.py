@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rtc.cells import delay_label, parse_cells
-from rtc.checkpoints import mend_command
-from rtc.config import Cell, EnvConfig, EvaluationConfig, MethodConfig
+from rtc.config.cells import delay_label, parse_cells
+from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig
 from rtc.env import make_env
 from rtc.errors import ArtifactError
 from rtc.evaluate.finished import fingerprint, load_cell, save_cell
@@ -23,13 +22,13 @@ from rtc.evaluate.program import Program, make_plan, make_program, play_cell, sl
 from rtc.evaluate.scene import Scene, make_scene
 from rtc.evaluate.tally import used_actions
 from rtc.evaluate.timing import time_method
-from rtc.io import write_csv
+from rtc.flow.loading import LoadedPolicy, load_policy
+from rtc.jobs.resume import resume_state
 from rtc.levels import Level
-from rtc.loading import LoadedPolicy, load_policy
 from rtc.methods import make_method
-from rtc.resume import resume_state
-from rtc.stats import wilson_interval
-from rtc.tables import EVALUATION_COLUMNS, cell_means, write_rollouts
+from rtc.storage.checkpoints import mend_command
+from rtc.storage.io import write_csv
+from rtc.storage.tables import EVALUATION_COLUMNS, cell_means, write_rollouts
 from rtc.types import PyTree
 
 logger = logging.getLogger("rtc")
@@ -176,7 +175,7 @@ def play_cells(
 
 
 def rollout_table(keys: dict[str, Any], cell: Cell, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Returns one row per rollout of a cell, with the columns of `rtc.tables.rollout_schema`."""
+    """Returns one row per rollout of a cell, as `rtc.storage.tables.rollout_schema` has it."""
     fixed = isinstance(cell.delay, int)
     columns = keys | {
         "delay": cell.delay if fixed else None,
@@ -192,10 +191,7 @@ def rollout_table(keys: dict[str, Any], cell: Cell, metrics: dict[str, np.ndarra
 def cell_row(scene: Scene, method: MethodConfig, table: pd.DataFrame) -> dict[str, Any]:
     """Returns the row of `{method}.csv` that belongs to a cell's rollouts."""
     row = {name: table[name].iloc[0] for name in EVALUATION_COLUMNS[:8]} | cell_means(table)
-    low, high = wilson_interval(row["solved"], row["rollouts"])
     return row | {
-        "solve_rate_low": float(low),
-        "solve_rate_high": float(high),
         "network_evaluations": scene.method.network_evaluations(scene.flow_steps),
         "kind": method.method,
         "options": json.dumps(

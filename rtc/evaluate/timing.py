@@ -11,7 +11,7 @@ from rtc.evaluate.noise import Streams
 from rtc.evaluate.program import Program
 from rtc.evaluate.scene import Scene
 from rtc.evaluate.slots import Plan, Slots, Start
-from rtc.tables import TIMING_COLUMNS
+from rtc.storage.tables import TIMING_COLUMNS
 from rtc.types import PyTree
 
 # A measurement takes at least this many calls and about this long.

@@ -24,8 +24,8 @@ from rtc.datasets.parquet import COLUMNS, dataset_schema, open_writer, write_row
 from rtc.datasets.play import Rows
 from rtc.errors import ArtifactError
 from rtc.exchange.names import observation_info
-from rtc.io import atomic_path
 from rtc.levels import Level
+from rtc.storage.io import atomic_path
 from rtc.training.windows import dataset_metadata
 
 # The reference's names of columns of ours.

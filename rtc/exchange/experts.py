@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rtc.checkpoints import restore_checkpoint, save_checkpoint
 from rtc.errors import ArtifactError
 from rtc.exchange.names import flatten, need, observation_info, reference_name, unflatten
 from rtc.exchange.pickles import read_pickle, write_pickle
-from rtc.io import write_csv, write_json
+from rtc.experts.expert import best_update, read_expert
 from rtc.levels import Level
-from rtc.ppo.expert import best_update, read_expert
+from rtc.storage.checkpoints import restore_checkpoint, save_checkpoint
+from rtc.storage.io import write_csv, write_json
 
 NETWORKS = ("actor", "critic")
 PARTS = ("kernel", "bias")

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rtc.errors import ArtifactError
-from rtc.io import atomic_path
+from rtc.storage.io import atomic_path
 
 PLAIN = (bool, int, float, str, type(None))
 # Booleans, integers and floating-point numbers; no objects, texts or records.

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from rtc.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
 from rtc.errors import ArtifactError, did_you_mean
 from rtc.exchange.names import (
     flatten,
@@ -26,9 +25,10 @@ from rtc.exchange.names import (
     unflatten,
 )
 from rtc.exchange.pickles import read_pickle, write_pickle
-from rtc.io import write_json
+from rtc.flow.loading import abstract_policy, read_policy_info
 from rtc.levels import Level
-from rtc.loading import abstract_policy, read_policy_info
+from rtc.storage.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
+from rtc.storage.io import write_json
 
 KERNEL = "in_proj/kernel"
 MARKS = (KERNEL, "in_proj/bias", "out_proj/kernel", "mlp_stack/0/token_mix_in/kernel",

@@ -1,13 +1,16 @@
-"""The flow policy: samplers, guidance, losses."""
+"""The flow policy: velocity network, samplers, guidance, losses; how one is loaded."""
 
 from rtc.flow.flow_policy import FlowPolicy
 from rtc.flow.guidance import JACOBIANS, guidance_weight, guided_sample
+from rtc.flow.layers import PRECISIONS
 from rtc.flow.losses import (
     delay_probabilities,
     delayed_flow_matching_loss,
     draw_delay,
     flow_matching_loss,
 )
+from rtc.flow.network import ModelConfig, Modulations, VelocityNetwork
+from rtc.flow.parameters import count_parameters, named_parameters, with_parameters
 from rtc.flow.sampling import (
     Estimate,
     FlowStep,
@@ -19,15 +22,18 @@ from rtc.flow.sampling import (
     track,
 )
 from rtc.flow.weights import SCHEDULES, get_prefix_weights
-from rtc.policy import ModelConfig
 
 __all__ = [
     "JACOBIANS",
+    "PRECISIONS",
     "SCHEDULES",
     "Estimate",
     "FlowPolicy",
     "FlowStep",
     "ModelConfig",
+    "Modulations",
+    "VelocityNetwork",
+    "count_parameters",
     "delay_probabilities",
     "delayed_flow_matching_loss",
     "draw_delay",
@@ -38,7 +44,9 @@ __all__ = [
     "guided_sample",
     "initial_noise",
     "integrate",
+    "named_parameters",
     "sample",
     "sample_from",
     "track",
+    "with_parameters",
 ]

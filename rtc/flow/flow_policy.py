@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from rtc.flow.guidance import guided_sample
 from rtc.flow.losses import delayed_flow_matching_loss, draw_delay, flow_matching_loss
+from rtc.flow.network import VelocityNetwork
 from rtc.flow.sampling import initial_noise, sample
 from rtc.flow.weights import get_prefix_weights
-from rtc.policy import VelocityNetwork
 from rtc.types import Array, Float, Int, Key
 
 

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from rtc.errors import check_choice
+from rtc.flow.network import VelocityNetwork
 from rtc.flow.sampling import Estimate, FlowStep, flow_steps, integrate
-from rtc.policy import VelocityNetwork
 from rtc.types import Array, Float
 
 JACOBIANS = ("full", "identity")

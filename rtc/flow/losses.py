@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rtc.policy import VelocityNetwork
+from rtc.flow.network import VelocityNetwork
 from rtc.types import Array, Float, Int, Key
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rtc.policy import Modulations, VelocityNetwork
-from rtc.policy.blocks import in_blocks
+from rtc.flow.blocks import in_blocks
+from rtc.flow.network import Modulations, VelocityNetwork
 from rtc.types import Array, Float, Key
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rtc.errors import ArtifactError
-from rtc.io import atomic_path
+from rtc.storage.io import atomic_path
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rtc.config import MethodConfig, build
+from rtc.config.sections import MethodConfig, build
 from rtc.errors import ConfigError, did_you_mean
 from rtc.methods.bid import Bid
 from rtc.methods.diffuser_overwrite import DiffuserOverwrite

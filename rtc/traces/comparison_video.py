@@ -7,17 +7,17 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from rtc.config import EnvConfig
+from rtc.config.sections import EnvConfig
+from rtc.env.render import iterate_frames
 from rtc.errors import ConfigError
 from rtc.evaluate.noise import make_streams
 from rtc.evaluate.tally import used_actions
 from rtc.levels import Level
-from rtc.render import iterate_frames
+from rtc.storage.video import write_video
 from rtc.traces.episode import Outcomes, Piece, Player, outcomes, timeline
 from rtc.traces.film import Film, Half
 from rtc.traces.scenes import Guidance, check_guidance, load_trained, scene_of
 from rtc.types import PyTree
-from rtc.video import write_video
 
 HOLD = 1.8  # seconds that the end stands still
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rtc.checkpoints import list_checkpoints
 from rtc.errors import ArtifactError, LevelError
+from rtc.flow.loading import read_policy_info
 from rtc.levels import Level, load_level
-from rtc.loading import read_policy_info
+from rtc.storage.checkpoints import list_checkpoints
 
 PREFERRED = "flow"
 

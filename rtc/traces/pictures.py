@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rtc import visualize
-from rtc.config import EnvConfig
-from rtc.io import atomic_path, write_json
+from rtc.config.sections import EnvConfig
 from rtc.levels import Level
+from rtc.storage.io import atomic_path, write_json
 from rtc.traces.decision import Decision, find_decision
 from rtc.traces.scenes import Guidance, load_trained
 from rtc.visualize import animate_chunk_formation, mismatches, save_figure, switch_jumps

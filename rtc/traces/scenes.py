@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rtc.config import EnvConfig, MethodConfig
+from rtc.config.sections import EnvConfig, MethodConfig
 from rtc.env import make_env
 from rtc.errors import ArtifactError, ConfigError
 from rtc.evaluate.scene import Scene, make_scene
 from rtc.evaluate.tally import used_actions
+from rtc.flow.loading import LoadedPolicy, load_policy
 from rtc.levels import Level
-from rtc.loading import LoadedPolicy, load_policy
 from rtc.methods import make_method
 from rtc.types import PyTree
 

@@ -12,9 +12,9 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from rtc.config import PolicyConfig
+from rtc.config.sections import PolicyConfig
 from rtc.flow import FlowPolicy
-from rtc.resume import ResumeState
+from rtc.jobs.resume import ResumeState
 from rtc.training.feed import Feed
 from rtc.training.learner import Learner
 from rtc.training.outputs import Outputs, progress_row

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from rtc.config import PolicyConfig
+from rtc.config.sections import PolicyConfig
 from rtc.flow import FlowPolicy, ModelConfig, draw_delay
 from rtc.types import Array, Float, Int, Key, PyTree
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rtc.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
-from rtc.config import PolicyConfig
-from rtc.io import write_csv, write_json
-from rtc.resume import ResumeState
+from rtc.config.sections import PolicyConfig
+from rtc.jobs.resume import ResumeState
+from rtc.storage.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
+from rtc.storage.io import write_csv, write_json
 from rtc.training.learner import model_config
 from rtc.training.windows import Dataset
 from rtc.types import PyTree

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rtc.checkpoints import restore_checkpoint, tree_digest
-from rtc.config import PolicyConfig
+from rtc.config.sections import PolicyConfig
 from rtc.errors import ConfigError, DivergenceError
-from rtc.resume import resume_state
+from rtc.jobs.resume import resume_state
+from rtc.storage.checkpoints import restore_checkpoint, tree_digest
 from rtc.training.epochs import Evaluation, Run, Training, divergence, train_epochs
 from rtc.training.feed import Feed, name_entropy, resident_limit
 from rtc.training.learner import (

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rtc.io import atomic_path
-from rtc.video import write_video
+from rtc.storage.io import atomic_path
+from rtc.storage.video import write_video
 from rtc.visualize.comparison import WITH, WITHOUT
 from rtc.visualize.style import (
     INK,

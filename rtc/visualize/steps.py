@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rtc.io import atomic_path
+from rtc.storage.io import atomic_path
 from rtc.visualize.style import (
     CORRECTION,
     ERROR,

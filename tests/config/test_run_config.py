@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rtc import config as config_module
+from rtc.config import sections as config_module
+from rtc.config.run import METHOD_OPTIONS, load_run_config
 from rtc.errors import ConfigError
-from rtc.run_config import METHOD_OPTIONS, load_run_config
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"

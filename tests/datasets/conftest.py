@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from rtc.actor_critic import init_actor_critic
-from rtc.checkpoints import save_checkpoint
-from rtc.config import DatasetConfig, EnvConfig, ExpertConfig, build
+from rtc.config.sections import DatasetConfig, EnvConfig, ExpertConfig, build
 from rtc.env import Step
-from rtc.io import write_json
+from rtc.experts.actor_critic import init_actor_critic
+from rtc.experts.expert import expert_info
 from rtc.levels import load_level
-from rtc.ppo.expert import expert_info
+from rtc.storage.checkpoints import save_checkpoint
+from rtc.storage.io import write_json
 
 OBS = 3
 DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"

@@ -12,8 +12,8 @@ import pytest
 
 from rtc.datasets import collect_dataset, play, write_dataset_card
 from rtc.datasets.mixture import choose_experts, stack_params
+from rtc.env.wrappers import collect_stack
 from rtc.errors import ArtifactError, RtcError
-from rtc.wrappers import collect_stack
 
 MOTOR, THRUSTER = 0, 4
 

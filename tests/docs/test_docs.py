@@ -17,7 +17,7 @@ import yaml
 
 import rtc
 from rtc.__main__ import _parser
-from rtc.run_config import load_files
+from rtc.config.run import load_files
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -30,7 +30,7 @@ IDENTIFIERS = [
     for name in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), flags=re.M)
 ]
 # What users import from; each name in their `__all__` has to be in the API pages.
-PACKAGES = ["levels", "env", "flow", "methods", "ppo", "datasets", "training", "evaluate"]
+PACKAGES = ["levels", "env", "flow", "methods", "experts", "datasets", "training", "evaluate"]
 PACKAGES = [f"rtc.{name}" for name in [*PACKAGES, "visualize", "traces", "exchange"]]
 
 

@@ -12,8 +12,8 @@ from gymnax.environments import spaces
 
 from rtc.env import Env, Step
 from rtc.env.gymnax_adapter import GymnaxEnv, GymnaxParams
+from rtc.env.wrappers import dense_reward
 from rtc.levels import load_level
-from rtc.wrappers import dense_reward
 
 KEY = jax.random.key(0)
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rtc.checkpoints import save_checkpoint
-from rtc.config import EnvConfig, EvaluationConfig, MethodConfig
+from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig
 from rtc.env import make_env
 from rtc.errors import ArtifactError
 from rtc.evaluate import evaluate_method
 from rtc.evaluate.tally import used_actions
 from rtc.flow import FlowPolicy, ModelConfig
-from rtc.io import write_json
 from rtc.levels import load_level
-from rtc.tables import read_evaluations, read_rollouts
+from rtc.storage.checkpoints import save_checkpoint
+from rtc.storage.io import write_json
+from rtc.storage.tables import read_evaluations, read_rollouts
 
 ENV = EnvConfig(engine="specialised", action_noise=0.1, reward="reference")
 MODEL = ModelConfig(channel_dim=16, channel_hidden_dim=16, token_hidden_dim=8, num_layers=1)

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import rtc.evaluate.run as stage
-from rtc.config import EnvConfig, EvaluationConfig, MethodConfig, method_config
+from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig, method_config
 from rtc.errors import ArtifactError, ConfigError
 from rtc.evaluate import evaluate_method
 from rtc.evaluate.timing import time_method
+from rtc.flow.loading import LoadedPolicy
 from rtc.levels import load_level
-from rtc.loading import LoadedPolicy
-from rtc.stats import wilson_interval
-from rtc.tables import (
+from rtc.report.stats import wilson_interval
+from rtc.storage.tables import (
     EVALUATION_COLUMNS,
     TIMING_COLUMNS,
     join_evaluations,

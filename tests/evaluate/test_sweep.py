@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtc.cells import parse_cells
-from rtc.config import Cell
+from rtc.config.cells import parse_cells
+from rtc.config.sections import Cell
 from rtc.evaluate.noise import chunk_noise, draw_delays, make_streams, normal_at
 from rtc.evaluate.program import CPU_SLOTS, make_plan, make_program, play_cell, slot_count
 from rtc.evaluate.scene import make_scene

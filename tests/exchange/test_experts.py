@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtc.actor_critic import action_distribution, state_value
 from rtc.errors import ArtifactError
 from rtc.exchange.experts import export_expert, import_expert
 from rtc.exchange.names import flatten
-from rtc.ppo.expert import load_expert
+from rtc.experts.actor_critic import action_distribution, state_value
+from rtc.experts.expert import load_expert
 from tests.exchange.conftest import ACT, HISTORY, expand, expert_arrays, pickle_as_reference, stats
 
 NAME = "worlds_l_h17_unicycle"

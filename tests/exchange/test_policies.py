@@ -9,13 +9,13 @@ import pytest
 from flax import nnx
 
 import rtc
-from rtc.checkpoints import restore_checkpoint, save_checkpoint
 from rtc.errors import ArtifactError
 from rtc.exchange import import_policy
 from rtc.exchange.names import flatten
 from rtc.exchange.policies import compact, export_policy, policy_sizes
-from rtc.io import write_json
-from rtc.policy import named_parameters
+from rtc.flow import named_parameters
+from rtc.storage.checkpoints import restore_checkpoint, save_checkpoint
+from rtc.storage.io import write_json
 from tests.exchange.conftest import FULL, pickle_as_reference, policy_arrays
 
 NAME = "worlds_l_h17_unicycle.pkl"

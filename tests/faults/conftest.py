@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rtc.run import processes
+from rtc.jobs.run import processes
 
 ROOT = Path(__file__).parents[2]
 LEVEL = "cartpole_thrust"

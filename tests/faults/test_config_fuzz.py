@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtc.config.run import RunConfig, load_files, load_run_config
 from rtc.errors import ConfigError, RtcError
 from rtc.levels import level_file, safe_name
-from rtc.run_config import RunConfig, load_files, load_run_config
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"

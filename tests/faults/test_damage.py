@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from rtc.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
+from rtc.storage.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
 
 LEVEL = "cartpole_thrust"
 DATASET = f"datasets/{LEVEL}.parquet"
@@ -192,7 +192,7 @@ def test_a_level_that_changed_since_training(copy, finished, ledger):
 def test_nan_stops_one_seed_and_the_other_makes_the_data_set(pipeline, ledger):
     """Both experts learn in one program; after two updates the second one's numbers are broken."""
     ledger.append("NaN in one expert of a job")
-    code = pipeline.folder / "rtc/ppo/experts.py"
+    code = pipeline.folder / "rtc/experts/train.py"
     before = "            update += count\n"
     assert code.read_text().count(before) == 1
     poison = (

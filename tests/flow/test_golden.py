@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rtc.flow import SCHEDULES, FlowPolicy, ModelConfig, get_prefix_weights
-from rtc.policy import count_parameters, named_parameters
+from rtc.flow import (
+    SCHEDULES,
+    FlowPolicy,
+    ModelConfig,
+    count_parameters,
+    get_prefix_weights,
+    named_parameters,
+)
 
 TOLERANCE = 1e-5
 

@@ -7,9 +7,8 @@ import pytest
 from flax import nnx
 
 from rtc.errors import ArtifactError, ConfigError
-from rtc.flow import FlowPolicy, ModelConfig
-from rtc.policy import named_parameters, with_parameters
-from rtc.policy.blocks import block_size, in_blocks
+from rtc.flow import FlowPolicy, ModelConfig, named_parameters, with_parameters
+from rtc.flow.blocks import block_size, in_blocks
 
 
 def variant(policy, **changes):

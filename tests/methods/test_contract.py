@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import pytest
 
-from rtc.config import MethodConfig
+from rtc.config.sections import MethodConfig
 from rtc.flow import sample
 from rtc.methods import METHODS, make_method
 from rtc.methods.contract import CHECKS, ContractError, Trial, check_method

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtc.config import MethodConfig
+from rtc.config.sections import MethodConfig
 from rtc.errors import ConfigError
 from rtc.methods import METHODS, Method, make_method
 from rtc.methods.realtime import Realtime
@@ -40,7 +40,7 @@ def test_options_become_hyper_parameters():
         (":Method", {}, r"methods.mine.method: .*no module name"),
         ("rtc.methods.te:TemporalEnsembl", {}, r"no class .*did you mean 'TemporalEnsemble'"),
         ("rtc.methods.registry:ConfigError", {}, r"must be a dataclass"),
-        ("rtc.policy:ModelConfig", {}, r"rtc.policy:ModelConfig lacks samples, keeps_prefix"),
+        ("rtc.flow:ModelConfig", {}, r"rtc.flow:ModelConfig lacks samples, keeps_prefix"),
     ],
 )
 def test_what_cannot_be_is_named(method, options, message):

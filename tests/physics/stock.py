@@ -12,8 +12,8 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from rtc.env import Env, make_env
 from rtc.env.kinetix import KinetixEngine
+from rtc.env.wrappers import Stack
 from rtc.levels import Level, load_level
-from rtc.wrappers import Stack
 
 MOVING = ("position", "velocity", "rotation", "angular_velocity")
 
@@ -181,7 +181,7 @@ def random_policy(key: jax.Array, obs: jax.Array) -> jax.Array:
 def episodes(env: Env, policy: Policy, history: int, key: jax.Array, count: int) -> Any:
     """Return (with the dense reward), length and goal flag of `count` first episodes, each [b].
 
-    history: observations that the policy sees, as in `rtc.wrappers.Stack`.
+    history: observations that the policy sees, as in `rtc.env.wrappers.Stack`.
     """
     stack = Stack(env, action_noise=0.1, history=history, dense_scale=1 / 6)
     steps = env.level.params.max_timesteps

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from rtc.env import make_env
+from rtc.env.wrappers import Stack
 from rtc.levels import load_level
-from rtc.wrappers import Stack
 
 STORED = np.load(Path(__file__).parents[1] / "golden" / "rollouts.npz")
 NAMES = sorted({key.split("/")[0] for key in STORED.files})

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from rtc.env import make_env
+from rtc.experts.expert import load_expert
 from rtc.levels.sources import level_folders, packaged_levels
-from rtc.ppo.expert import load_expert
 from tests.physics.stock import Comparison, episodes, random_policy, same_distribution, same_share
 
 NAMES = sorted(path.stem for path in level_folders()[1].glob("*.yaml"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtc.run import processes
+from rtc.jobs.run import processes
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
@@ -41,7 +41,7 @@ rule card:
 SCRIPT = """
 import os, time
 from rtc.errors import ArtifactError
-from rtc.job import job
+from rtc.jobs.job import job
 with job(log=snakemake.log[0], threads=snakemake.threads, device="gpu"):
     def note(event):
         device, here = os.environ["CUDA_VISIBLE_DEVICES"], os.environ["SLURM_JOB_ID"]

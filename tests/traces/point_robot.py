@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rtc.config import EnvConfig
+from rtc.config.sections import EnvConfig
 from rtc.env.base import Step
 from rtc.env.kinetix_state import kinetix_state
 

@@ -5,9 +5,9 @@ import dataclasses
 import jax
 from flax import nnx
 
-from rtc.checkpoints import save_checkpoint
 from rtc.flow import FlowPolicy, ModelConfig
-from rtc.io import write_json
+from rtc.storage.checkpoints import save_checkpoint
+from rtc.storage.io import write_json
 
 MODEL = ModelConfig(
     channel_dim=16, channel_hidden_dim=16, token_hidden_dim=8, num_layers=1, action_chunk_size=8

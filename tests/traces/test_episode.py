@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from rtc.config import Cell
+from rtc.config.sections import Cell
 from rtc.evaluate.program import make_plan, make_program, play_cell
 from rtc.traces.episode import Player, outcomes, timeline
 from rtc.traces.scenes import scene_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rtc.config import PolicyConfig
+from rtc.config.sections import PolicyConfig
 from tests.training.toy_dataset import write_dataset
 
 

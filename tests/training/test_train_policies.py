@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import rtc
-from rtc.checkpoints import restore_checkpoint, tree_digest
-from rtc.config import StartFrom
+from rtc.config.sections import StartFrom
 from rtc.errors import ArtifactError, ConfigError, DivergenceError
+from rtc.storage.checkpoints import restore_checkpoint, tree_digest
 from rtc.training import epochs, train_policies
 from tests.training.toy_dataset import FULL, OBS, write_dataset
 

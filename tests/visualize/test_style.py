@@ -1,6 +1,6 @@
 """One look for all pictures."""
 
-from rtc.figures.style import KNOWN
+from rtc.report.figures.style import KNOWN
 from rtc.visualize.style import METHOD_COLORS, gradient, method_color
 
 

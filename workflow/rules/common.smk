@@ -13,8 +13,8 @@ from snakemake.logging import logger
 
 from rtc.errors import ConfigError, RtcError
 from rtc.levels import level_file, safe_name
-from rtc.run_config import METHOD_OPTIONS, ImportedPolicy, load_run_config
-from rtc.sources import code_digest
+from rtc.config.run import METHOD_OPTIONS, ImportedPolicy, load_run_config
+from rtc.jobs.sources import code_digest
 
 # Jobs and files are kept until the end, by the hundred thousand at scale; looking them through
 # for garbage every 700 objects takes a fifth of the planning.

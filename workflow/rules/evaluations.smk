@@ -71,6 +71,6 @@ rule evaluations:
     resources:
         **stage_resources("figures"),
     params:
-        code=code_digest("rtc.tables"),
+        code=code_digest("rtc.storage.tables"),
     script:
         "../scripts/evaluations.py"

@@ -29,7 +29,7 @@ for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
             env=section(RUN.env),
             seed=RUN.seed,
             seeds=lambda wildcards, group=group: seeds_of(group, wildcards),
-            code=code_digest("rtc.ppo"),
+            code=code_digest("rtc.experts"),
         script:
             "../scripts/expert.py"
 
@@ -53,6 +53,6 @@ rule expert_videos:
     params:
         env=section(RUN.env),
         seed=RUN.seed,
-        code=code_digest("rtc.ppo.video"),
+        code=code_digest("rtc.experts.video"),
     script:
         "../scripts/expert_videos.py"

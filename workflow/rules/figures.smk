@@ -1,4 +1,4 @@
-# Tables -> figures and the report's opening page. A new figure: one line in rtc/figures/gallery.py,
+# Tables -> figures and the report's opening page. A new figure: one line in rtc/report/figures/gallery.py,
 # one line here, one caption in workflow/report/.
 FIGURES = {
     "figure_5": ("Figures", "1 the paper's figure 5"),
@@ -85,7 +85,7 @@ rule figures:
         names=list(FIGURES),
         threshold=RUN.datasets.min_solve_rate,
         cell=[RUN.traces.delay, RUN.traces.horizon],
-        code=code_digest("rtc.figures.gallery"),
+        code=code_digest("rtc.report.figures.gallery"),
     script:
         "../scripts/figures.py"
 
@@ -118,6 +118,6 @@ rule summary:
             "Engine": RUN.env.engine,
             "Seed": str(RUN.seed),
         },
-        code=code_digest("rtc.opening"),
+        code=code_digest("rtc.report.opening"),
     script:
         "../scripts/summary.py"

@@ -21,6 +21,6 @@ rule level:
         **stage_resources("levels"),
     params:
         source=level_source,
-        code=code_digest("rtc.render"),
+        code=code_digest("rtc.env.render"),
     script:
         "../scripts/level.py"

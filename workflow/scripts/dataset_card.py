@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
     from rtc.datasets import write_dataset_card

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(
     log=snakemake.log[0],
@@ -10,7 +10,7 @@ with job(
     device=snakemake.config["device"],
     jobs_per_gpu=snakemake.config["jobs_per_gpu"],
 ):
-    from rtc.config import EnvConfig, EvaluationConfig, MethodConfig, build
+    from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig, build
     from rtc.evaluate import evaluate_method
     from rtc.levels import Level
 

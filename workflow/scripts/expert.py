@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(
     log=snakemake.log[0],
@@ -10,10 +10,10 @@ with job(
     device=snakemake.config["device"],
     jobs_per_gpu=snakemake.config["jobs_per_gpu"],
 ):
-    from rtc.config import EnvConfig, ExpertConfig, build
+    from rtc.config.sections import EnvConfig, ExpertConfig, build
+    from rtc.experts import train_experts
+    from rtc.jobs.tracking import EXPERT_PROJECT, wandb_sinks
     from rtc.levels import Level
-    from rtc.ppo import train_experts
-    from rtc.tracking import EXPERT_PROJECT, wandb_sinks
 
     params = snakemake.params
     shared = {"seeds": len(params.seeds), "seeds_per_job": len(params.seeds), "video": False}

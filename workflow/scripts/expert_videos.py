@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.config import EnvConfig, build
+    from rtc.config.sections import EnvConfig, build
+    from rtc.experts.video import write_expert_videos
     from rtc.levels import Level
-    from rtc.ppo.video import write_expert_videos
 
     experts = [Path(summary).parent for summary in snakemake.input.summaries]
     write_expert_videos(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.figures.gallery import draw_gallery
+    from rtc.report.figures.gallery import draw_gallery
 
     files, labels = snakemake.input, snakemake.params
     draw_gallery(

@@ -1,9 +1,9 @@
 """One level: its arrays for every later stage, and a picture."""
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.render import export_level
+    from rtc.env.render import export_level
 
     export_level(
         snakemake.params.source,

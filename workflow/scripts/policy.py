@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(
     log=snakemake.log[0],
@@ -10,8 +10,8 @@ with job(
     device=snakemake.config["device"],
     jobs_per_gpu=snakemake.config["jobs_per_gpu"],
 ):
-    from rtc.config import PolicyConfig, build
-    from rtc.tracking import POLICY_PROJECT, wandb_sinks
+    from rtc.config.sections import PolicyConfig, build
+    from rtc.jobs.tracking import POLICY_PROJECT, wandb_sinks
     from rtc.training import train_policies
 
     params = snakemake.params

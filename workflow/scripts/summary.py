@@ -1,10 +1,10 @@
 """The opening page: what was run and the answer, as text and for the report."""
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.opening import write_opening
-    from rtc.provenance import commit, versions
+    from rtc.jobs.provenance import commit, versions
+    from rtc.report.opening import write_opening
 
     write_opening(
         snakemake.input.evaluations,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rtc.job import job
+from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.config import EnvConfig, build
+    from rtc.config.sections import EnvConfig, build
     from rtc.levels import Level
     from rtc.traces import write_comparison_video
 

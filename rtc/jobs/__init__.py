@@ -1,0 +1,1 @@
+"""How a stage runs on a machine: devices and their leases, saved states, code digests, the run."""

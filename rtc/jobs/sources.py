@@ -1,0 +1,111 @@
+"""Which source files a module reads, directly or not, and a digest of what they say.
+
+The workflow gives each stage's digest to its rule as a parameter, so an edit under `rtc/`
+re-runs the stages that import the edited file and no others. Comments, docstrings and layout
+do not count. Imports nothing of the package, so it costs milliseconds.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def imported_files(module: str, without: tuple[str, ...] = ()) -> list[Path]:
+    """Files under `rtc/` that importing and using `module` reads, itself among them, sorted.
+
+    module: a dotted name such as "rtc.experts". Imports inside functions count.
+    without: modules to leave out, with what only they read.
+    Raises FileNotFoundError if there is no such module.
+    """
+    closed = {_file_of(name) for name in without}
+    first = _file_of(module)
+    if first is None:
+        raise FileNotFoundError(f"no module {module} under {PACKAGE}")
+    seen: set[Path] = set()
+    queue = [first]
+    while queue:
+        path = queue.pop()
+        if path not in seen and path not in closed:
+            seen.add(path)
+            queue.extend(_imports(path))
+    return sorted(seen)
+
+
+@functools.cache
+def code_digest(module: str, without: tuple[str, ...] = ()) -> str:
+    """Sixteen hex digits over the code that `module` reads, comments and docstrings aside.
+
+    without: as for `imported_files`.
+    """
+    sha = hashlib.sha256()
+    for path in imported_files(module, without):
+        sha.update(path.relative_to(PACKAGE).as_posix().encode())
+        sha.update(_meaning(path).encode())
+    return sha.hexdigest()[:16]
+
+
+@functools.cache
+def _meaning(path: Path) -> str:
+    return _read(path)[0]
+
+
+@functools.cache
+def _imports(path: Path) -> tuple[Path, ...]:
+    files = (_file_of(name) for name in _read(path)[1])
+    # The package's own front (lazy public names) pulls nothing in by itself.
+    return tuple(f for f in files if f is not None and f != PACKAGE / "__init__.py")
+
+
+@functools.cache
+def _read(path: Path) -> tuple[str, frozenset[str]]:
+    """What a file says, comments and docstrings aside, and the modules of ours that it names."""
+    tree, here = ast.parse(path.read_text(encoding="utf-8")), _module_of(path)
+    names: set[str] = set()
+    # Statements alone: expressions, which are most of a tree, neither import nor document.
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, here, path)
+            names.add(base)
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, block, None)
+            waiting.extend(inner if isinstance(inner, list) else ())
+        if isinstance(node, DOCUMENTED) and node.body and _is_text(node.body[0]):
+            node.body = node.body[1:] or [ast.Pass()]
+    ours = frozenset(name for name in names if name.split(".")[0] == PACKAGE.name)
+    return ast.dump(tree), ours
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _absolute(node: ast.ImportFrom, here: str, path: Path) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = here.split(".")
+    drop = node.level - (1 if path.name == "__init__.py" else 0)
+    parts = parts[: len(parts) - drop] if drop else parts
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def _module_of(path: Path) -> str:
+    parts = [PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@functools.cache
+def _file_of(module: str) -> Path | None:
+    base = PACKAGE.joinpath(*module.split(".")[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file() and candidate != PACKAGE.with_suffix(".py"):
+            return candidate
+    return None

@@ -1,6 +1,0 @@
-"""RPO experts: the algorithm in small files, and the stage that trains and writes them."""
-
-from rtc.ppo.expert import Expert, load_expert, read_expert
-from rtc.ppo.experts import train_experts
-
-__all__ = ["Expert", "load_expert", "read_expert", "train_experts"]

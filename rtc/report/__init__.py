@@ -1,0 +1,1 @@
+"""From files to figures and answers. Reads files, never jax."""
