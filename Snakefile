@@ -19,6 +19,7 @@ include: "workflow/rules/policies.smk"
 include: "workflow/rules/evaluations.smk"
 include: "workflow/rules/traces.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/pretrained.smk"
 
 
 localrules:

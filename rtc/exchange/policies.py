@@ -28,7 +28,9 @@ from rtc.exchange.pickles import read_pickle, write_pickle
 from rtc.flow.loading import abstract_policy, read_policy_info
 from rtc.levels import Level
 from rtc.storage.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
+from rtc.storage.float16 import copy_weights
 from rtc.storage.io import write_json
+from rtc.storage.pretrained import find_source
 
 KERNEL = "in_proj/kernel"
 MARKS = (KERNEL, "in_proj/bias", "out_proj/kernel", "mlp_stack/0/token_mix_in/kernel",
@@ -40,10 +42,10 @@ def import_policy(source: str | Path, level: Level, output: str | Path) -> None:
 
     source: a run of the reference (`logs-bc/<run>`, all epochs), one epoch of it
     (`logs-bc/<run>/31`), one pickle, or a policy folder of this pipeline; `{level}` in it
-    stands for the level's name.
+    stands for the level's name. One in `pretrained/` is found beside the package, too.
     Raises ArtifactError if there is nothing for the level, or it cannot be read.
     """
-    source, output = Path(str(source).replace("{level}", level.name)), Path(output)
+    source, output = find_source(str(source).replace("{level}", level.name)), Path(output)
     if (source / "policy.json").is_file():
         _copy_ours(source, level, output)
         return
@@ -214,7 +216,10 @@ def _copy_ours(source: Path, level: Level, output: Path) -> None:
             f"({info['level']['name']}), or the level changed since"
         )
     for epoch, checkpoint in list_checkpoints(source / "checkpoints").items():
-        save_checkpoint(output / "checkpoints" / str(epoch), restore_checkpoint(checkpoint))
+        if checkpoint.is_file():
+            copy_weights(checkpoint, output / "checkpoints" / checkpoint.name)
+        else:
+            save_checkpoint(output / "checkpoints" / str(epoch), restore_checkpoint(checkpoint))
     write_json(output / "policy.json", {**info, "imported": {"path": str(source)}})
 
 

@@ -21,7 +21,9 @@ from rtc.experts.actor_critic import (
     sample_normal,
     squash,
 )
+from rtc.levels import load_level
 from rtc.storage.checkpoints import mend_command, restore_checkpoint
+from rtc.storage.pretrained import find_pretrained
 from rtc.types import Array, Float, Key
 
 # What expert.json must say for an expert to be loaded.
@@ -75,12 +77,14 @@ class Expert:
 
 
 def load_expert(path: str | Path, update: int | None = None) -> Expert:
-    """Loads an expert from its folder (`results/experts/<level>/seed_<seed>`).
+    """Loads an expert from its folder (`results/experts/<level>/seed_<seed>`), or the shipped one
+    of a level by its name ("h17_unicycle").
 
     update: number of a checkpoint; None takes the one with the best solve rate.
     Raises ArtifactError if the folder is no whole expert or has no such checkpoint.
     """
-    path = Path(path)
+    shipped = find_pretrained(path, "experts", lambda level: load_level(level).digest)
+    path = shipped or Path(path)
     info = read_expert(path)
     if update is None:
         update = best_update(info)

@@ -16,7 +16,9 @@ from flax import nnx
 from rtc.errors import ArtifactError
 from rtc.flow import FlowPolicy
 from rtc.flow.network import ModelConfig
+from rtc.levels import load_level
 from rtc.storage.checkpoints import list_checkpoints, mend_command, restore_checkpoint
+from rtc.storage.pretrained import find_pretrained
 from rtc.types import Array, Float, Key, PyTree
 
 # What policy.json must say for a policy to be built from it.
@@ -92,13 +94,15 @@ class LoadedPolicy:
 
 
 def load_policy(path: str | Path, epoch: int | None = None) -> LoadedPolicy:
-    """The policy in a folder such as `results/policies/h17_unicycle/flow/seed_0`.
+    """The policy in a folder such as `results/policies/h17_unicycle/flow/seed_0`, or a shipped one
+    by its level's name, "h17_unicycle" or "h17_unicycle/flow_ttrtc".
 
     epoch: of the checkpoint; None for the last one.
     Raises ArtifactError (file, why, the command that mends it) if the folder is missing,
     incomplete or damaged, or has no such epoch.
     """
-    path = Path(path)
+    shipped = find_pretrained(path, "policies", lambda level: load_level(level).digest)
+    path = shipped or Path(path)
     info = read_policy_info(path)
     kept = list_checkpoints(path / "checkpoints")
     if epoch is None:

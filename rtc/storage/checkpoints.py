@@ -5,6 +5,9 @@ written on a GPU opens anywhere, and any orbax user can read it. Keys of dicts, 
 NamedTuples and dataclasses and positions in sequences become the names; a key such as
 `in_proj/kernel` is a path of names. No pickle.
 
+Those that are shipped are one `.safetensors` file each (`rtc.storage.float16`) and read in the
+same way, `checkpoints/10.safetensors` under the name `checkpoints/10`.
+
 Beside orbax's files lies `files.json` with the SHA-256 of each; they are compared
 before orbax opens anything, because on a broken file orbax fails late and not in one voice.
 """
@@ -22,6 +25,7 @@ import jax
 import numpy as np
 
 from rtc.errors import ArtifactError
+from rtc.storage.float16 import SUFFIX, read_weights
 from rtc.storage.io import atomic_path
 from rtc.types import PyTree
 
@@ -55,7 +59,7 @@ def save_checkpoint(path: str | Path, tree: PyTree) -> None:
 
 
 def restore_checkpoint(path: str | Path, like: PyTree | None = None) -> PyTree:
-    """Reads what `save_checkpoint` wrote to the folder `path`.
+    """Reads what `save_checkpoint` wrote to the folder `path`, or a shipped file of that name.
 
     like: a tree of arrays, `jax.ShapeDtypeStruct`s, numbers and typed random keys; the result
     has its structure, and every shape and dtype must agree. Without it: nested dicts of
@@ -75,7 +79,8 @@ def restore_checkpoint(path: str | Path, like: PyTree | None = None) -> PyTree:
 
 def list_checkpoints(folder: str | Path) -> dict[int, Path]:
     """The checkpoints in `folder` by number (update or epoch), ascending; {} if there are none."""
-    found = {int(path.name): path for path in Path(folder).glob("*") if path.name.isdigit()}
+    names = {path: path.name.removesuffix(SUFFIX) for path in Path(folder).glob("*")}
+    found = {int(name): path for path, name in names.items() if name.isdigit()}
     return dict(sorted(found.items()))
 
 
@@ -92,6 +97,9 @@ def mend_command(path: Path) -> str:
 
 
 def _read(path: Path) -> dict[Names, np.ndarray]:
+    shipped = path.with_name(path.name.removesuffix(SUFFIX) + SUFFIX)
+    if shipped.is_file():
+        return {tuple(name.split("/")): array for name, array in read_weights(shipped).items()}
     from orbax.checkpoint import v1 as ocp
 
     if not path.is_dir():
