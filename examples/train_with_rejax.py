@@ -3,8 +3,8 @@
     python examples/train_with_rejax.py
     python examples/train_with_rejax.py --level mjc_swimmer --steps 3_000_000 --seeds 4
 
-Needs: pip install rejax, which knows nothing of this project. A PureJaxRL loop takes the same
-environment.
+Needs: pip install rejax, which knows nothing of this project and takes steps of five values, as
+before gymnax 1.0. A PureJaxRL loop takes the same environment.
 """
 
 import functools
@@ -15,7 +15,7 @@ import rejax
 import tyro
 
 import rtc
-from rtc.env.gymnax_adapter import GymnaxEnv
+from rtc.env.gymnax_adapter import FiveValues, GymnaxEnv
 from rtc.env.wrappers import dense_reward
 
 ROLLOUT_STEPS = 64  # of each environment in one update
@@ -40,7 +40,7 @@ def main(
     update = envs * ROLLOUT_STEPS
     part = math.ceil(steps / PARTS / update) * update
     algorithm = rejax.PPO.create(
-        env=GymnaxEnv(scene, shape_reward=shaped),
+        env=FiveValues(GymnaxEnv(scene, shape_reward=shaped)),
         num_envs=envs,
         num_steps=ROLLOUT_STEPS,
         num_minibatches=8,

@@ -1,13 +1,15 @@
 """The environment interface, batch first, and what an engine must bring for it."""
 
+import functools
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
+from rtc.errors import ArgumentError, check_whole, shown
 from rtc.levels import Level
 from rtc.physics.observation import ObservationSpec, observation_spec
-from rtc.types import Array, Bool, Float, PyTree
+from rtc.types import Array, Bool, Float, PyTree, checked
 
 
 class Step(NamedTuple):
@@ -51,6 +53,7 @@ class Env:
     level: what is simulated. engine: name of the physics. observation: which entries of
     Kinetix's observation vary. Actions are [b, a]: motors first, clipped to [-1, 1], then
     thrusters, clipped to [0, 1]. Episodes end, but start again only by `replay`.
+    Raises ArgumentError for arrays that do not fit the level, each other or the state.
     """
 
     def __init__(self, level: Level, engine: str, physics: Engine) -> None:
@@ -91,8 +94,10 @@ class Env:
 
     def reset(self, batch_size: int) -> PyTree:
         """The level's start, `batch_size` times."""
+        check_whole("batch_size", batch_size, 1)
         return self._physics.reset(batch_size)
 
+    @checked(a="action_size")
     def step(self, state: PyTree, action: Float[Array, "b a"]) -> tuple[PyTree, Step]:
         """One environment step: `frame_skip` substeps of the physics under one action."""
         return self._step(state, action)
@@ -101,14 +106,17 @@ class Env:
         """The observation of a state."""
         return self._observe(state)
 
+    @checked()
     def replay(self, state: PyTree, done: Bool[Array, " b"]) -> PyTree:
         """Environments with `done` start the level again, the others stay as they are."""
         return self._replay(state, done)
 
+    @checked(o="observation_size")
     def expand(self, obs: Float[Array, "b o"]) -> Float[Array, "b f"]:
         """Kinetix's full flat observation (679 numbers in scenes of size l)."""
         return self.observation.expand(obs)
 
+    @checked(f="observation_constants.size")
     def compress(self, full: Float[Array, "b f"]) -> Float[Array, "b o"]:
         """The entries that vary, out of a full observation."""
         return self.observation.compress(full)
@@ -120,3 +128,47 @@ class Env:
     def to_kinetix(self, state: PyTree) -> PyTree:
         """The batched Kinetix `EnvState`, to draw it or to hand it on."""
         return self._physics.to_kinetix(state)
+
+
+def check_state(engine: Engine, state: PyTree, **rows: Array) -> None:
+    """Raises ArgumentError unless `state` is one of this engine and level, and `rows` (by name,
+    the batch in front) are of the same batch.
+
+    For engines to call where they are traced: nothing of it is left in the program.
+    """
+    one = _shapes(engine, 1)
+    if jax.tree.structure(state) != jax.tree.structure(one):
+        raise ArgumentError(
+            f"state: expected {type(one).__name__} of env.reset, got {shown(state)}"
+        )
+    batch_size = state.timestep.size
+    for name, array in rows.items():
+        if array.shape[0] != batch_size:
+            raise ArgumentError(
+                f"{name}: expected a batch of {batch_size} like the state's, got {array.shape[0]}"
+            )
+    wanted = jax.tree.leaves(_shapes(engine, batch_size))
+    for (path, given), leaf in zip(jax.tree.leaves_with_path(state), wanted):
+        if leaf.shape != given.shape:
+            raise ArgumentError(
+                f"state{jax.tree_util.keystr(path)}: expected {list(leaf.shape)} on this level, "
+                f"got {list(given.shape)}"
+            )
+
+
+@functools.lru_cache(maxsize=16)
+def _shapes(engine: Engine, batch_size: int) -> PyTree:
+    return jax.eval_shape(lambda: engine.reset(batch_size))
+
+
+def check_kinetix_state(level: Level, env_state: PyTree) -> None:
+    """Raises ArgumentError unless `env_state` is a batch of Kinetix states of the level's size."""
+    try:
+        shape = env_state.polygon.position.shape
+    except AttributeError:
+        shape = None
+    wanted = level["polygon/position"].shape
+    if shape is None or len(shape) != 3 or shape[1:] != wanted:
+        given = shown(env_state) if shape is None else f"polygon.position {list(shape)}"
+        expected = f"polygon.position [b, {wanted[0]}, 2]"
+        raise ArgumentError(f"env_state: expected a Kinetix EnvState with {expected}, got {given}")

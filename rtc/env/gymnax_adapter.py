@@ -1,11 +1,11 @@
-"""One environment in gymnax's calling convention, so that other people's loops train on it.
+"""One environment as gymnax 1.0 has it, so that other people's loops train on it.
 
     env = GymnaxEnv("h17_unicycle")
     obs, state = env.reset(key, env.default_params)
-    obs, state, reward, done, info = env.step(key, state, action, env.default_params)
+    obs, state, reward, terminated, truncated, info = env.step(key, state, action)
 
-These are the five values of gymnax before 1.0, as rejax and PureJaxRL take them apart; `info`
-holds what later versions return besides.
+gymnax's own wrappers take it (`gymnax.wrappers.LogWrapper(env)`). Loops of before gymnax 1.0, as
+rejax and PureJaxRL, take five values apart: `FiveValues(env)` has them.
 
 `jax.vmap` over environments, also nested (seeds over environments), becomes one step of the
 engine for the whole batch, by a batching rule of its own. Transitions carry no gradients:
@@ -19,52 +19,56 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import struct
+from gymnax.environments import environment, spaces
+from gymnax.wrappers import LegacyStepAPIWrapper
 
 from rtc.env import make_env
 from rtc.env.base import Env
+from rtc.errors import check_number
 from rtc.levels import Level
-from rtc.types import Array, Float, Key, PyTree
+from rtc.types import Array, Bool, Float, Key, PyTree, checked
 
 LARGEST = 10.0  # entries of an observation are clipped to +-10
 # Of reward, distance, done and the episode's steps before this one, each [b], a reward [b].
 ShapeReward = Callable[[Array, Array, Array, Array], Array]
 
 
-class GymnaxParams(NamedTuple):
+@struct.dataclass
+class GymnaxParams(environment.EnvParams):
     """max_steps_in_episode: steps after which an episode ends; at most the level's own limit."""
 
-    max_steps_in_episode: int | Array
+    max_steps_in_episode: Any = 256
 
 
-class GymnaxState(NamedTuple):
-    """physics: the engine's state of one environment. time: [] int32, steps of the episode."""
+@struct.dataclass
+class GymnaxState(environment.EnvState):
+    """time: [] int32, steps of the episode. physics: the engine's state of one environment."""
 
+    time: Any
     physics: Any
-    time: Array
 
 
 class _Advance(NamedTuple):
-    """What one step of a batch gives, each with the batch in front. final: [b, o] observation
-    before the environments that are done start again."""
+    """What one step of a batch gives, each with the batch in front."""
 
     obs: Array
     state: GymnaxState
     reward: Array
-    done: Array
+    terminated: Array
     solved: Array
     distance: Array
-    final: Array
-    truncated: Array
 
 
-class GymnaxEnv:
+class GymnaxEnv(environment.Environment):
     """One environment of a level that starts again by itself; `jax.vmap` it for a batch.
 
     level, engine, reward: as for `rtc.make_env`. action_noise: std of the Gaussian noise added
     to every action (0.1 in the benchmark). shape_reward: what to make of the reward for learning,
     such as `rtc.env.wrappers.dense_reward` with its last two arguments bound; None leaves it bare.
     `env` is the batch-first environment behind it.
-    Raises ConfigError, LevelError as `rtc.make_env` does.
+    Raises ConfigError, LevelError as `rtc.make_env` does, ArgumentError for an action of another
+    shape.
     """
 
     def __init__(
@@ -75,13 +79,13 @@ class GymnaxEnv:
         action_noise: float = 0.1,
         shape_reward: ShapeReward | None = None,
     ) -> None:
+        check_number("action_noise", action_noise, 0.0)
         self.env: Env = make_env(level, engine=engine, reward=reward)
         self.action_noise = action_noise
         self.shape_reward = shape_reward
         self._axes = _batch_axes(self.env)
         self._batch = jax.custom_batching.custom_vmap(self._advance)
         self._batch.def_vmap(self._merge_batches)
-        self._compiled = jax.jit(self._step)
 
     @property
     def name(self) -> str:
@@ -91,87 +95,89 @@ class GymnaxEnv:
     @property
     def default_params(self) -> GymnaxParams:
         """The level's own step limit."""
-        return GymnaxParams(self.env.level.params.max_timesteps)
+        return GymnaxParams(max_steps_in_episode=self.env.level.params.max_timesteps)
 
     @property
     def num_actions(self) -> int:
         """Entries of an action (a = 6)."""
         return self.env.action_size
 
-    def action_space(self, params: GymnaxParams | None = None) -> Any:
-        """gymnax Box [a] from -1 to 1: motors, then thrusters, which are off from 0 down."""
-        from gymnax.environments import spaces
-
+    def action_space(self, params: GymnaxParams | None = None) -> spaces.Box:
+        """[a] from -1 to 1: motors, then thrusters, which are off from 0 down."""
         # Bounds are plain numbers: rejax keeps them in a module that is hashed.
         return spaces.Box(-1.0, 1.0, (self.env.action_size,))
 
-    def observation_space(self, params: GymnaxParams | None = None) -> Any:
-        """gymnax Box [o] from -10 to 10: the entries named by `env.observation_spec`."""
-        from gymnax.environments import spaces
-
+    def observation_space(self, params: GymnaxParams | None = None) -> spaces.Box:
+        """[o] from -10 to 10: the entries named by `env.observation_spec`."""
         return spaces.Box(-LARGEST, LARGEST, (self.env.observation_size,))
 
-    def reset(
-        self, key: Key, params: GymnaxParams | None = None
-    ) -> tuple[Float[Array, " o"], GymnaxState]:
+    def reset_env(self, key: Key, params: GymnaxParams) -> tuple[Float[Array, " o"], GymnaxState]:
         """The level's start, the same for every key: observation and state."""
         start = self.env.reset(1)
-        state = GymnaxState(self._outside(start), jnp.zeros(1, jnp.int32))
+        state = GymnaxState(time=jnp.zeros(1, jnp.int32), physics=self._outside(start))
         return self.env.observe(start)[0], _first(state)
 
-    def step(
-        self,
-        key: Key,
-        state: GymnaxState,
-        action: Float[Array, " a"],
-        params: GymnaxParams | None = None,
-    ) -> tuple[Float[Array, " o"], GymnaxState, Float[Array, ""], Array, dict[str, Array]]:
-        """One environment step; after the last one of an episode the level starts again.
+    @checked(a="num_actions")
+    def step_env(
+        self, key: Key, state: GymnaxState, action: Float[Array, " a"], params: GymnaxParams
+    ) -> tuple[
+        Float[Array, " o"], GymnaxState, Float[Array, ""], Bool[Array, ""], dict[str, Array]
+    ]:
+        """One environment step; `step` of gymnax calls it, and starts episodes that end again.
 
         key: for the action noise. action: [a] as asked for; noise is added and the engine clips.
-        Returns observation [o] (at `done` the level's first one), state, reward [] (1 at the
-        goal, -1 after a forbidden touch, then shaped), done [] and info: `solved`, `terminated`
-        (done for another reason than the limit), `truncated` (done by the limit alone),
-        `distance` [] in metres (see `rtc.env.Step`), `final_observation` [o] of this step also
-        where done.
+        Returns observation [o], state, reward [] (1 at the goal, -1 after a forbidden touch, then
+        shaped), terminated [] (done for another reason than the step limit) and info: `solved`,
+        `distance` [] in metres (see `rtc.env.Step`), `discount` (0 where terminated); to these
+        `step` adds `terminated`, `truncated` and `final_observation`, [o] of this step also where
+        it ends an episode.
         """
-        return self._compiled(key, state, action, params or self.default_params)
-
-    def _step(self, key: Key, state: GymnaxState, action: Array, params: GymnaxParams) -> Any:
         noise = jax.random.normal(key, action.shape, jnp.float32)
         executed = action.astype(jnp.float32) + self.action_noise * noise
-        limit = jnp.asarray(params.max_steps_in_episode, jnp.int32)
-        arguments = jax.tree.map(lambda x: jax.lax.stop_gradient(x)[None], (state, executed, limit))
+        arguments = jax.tree.map(
+            lambda x: jax.lax.stop_gradient(x)[None], (state, executed, self._limit(params))
+        )
         out = _first(self._batch(*arguments))
         info = {
             "solved": out.solved,
-            "terminated": out.done & ~out.truncated,
-            "truncated": out.truncated,
             "distance": out.distance,
-            "final_observation": out.final,
+            "discount": 1.0 - out.terminated.astype(jnp.float32),
         }
-        return out.obs, out.state, out.reward, out.done, info
+        return out.obs, out.state, out.reward, out.terminated, info
+
+    def observe(
+        self, key: Key, state: GymnaxState, action: Any, params: GymnaxParams
+    ) -> Float[Array, " o"]:
+        """The observation of a state."""
+        batch = jax.tree.map(lambda x: x[None], state.physics)
+        return self.env.observe(self._inside(batch))[0]
+
+    def is_truncated(self, state: GymnaxState, params: GymnaxParams) -> Bool[Array, ""]:
+        """Whether the step limit is reached."""
+        return state.time >= self._limit(params)
+
+    def _limit(self, params: GymnaxParams) -> Array:
+        own = self.env.level.params.max_timesteps
+        return jnp.minimum(jnp.asarray(params.max_steps_in_episode, jnp.int32), own)
 
     def _advance(self, state: GymnaxState, action: Float[Array, "b a"], limit: Array) -> _Advance:
         """One step of a batch, batch in front of every array."""
         physics, step = self.env.step(self._inside(state.physics), action)
         time = state.time + 1
-        late = time >= jnp.minimum(limit, self.env.level.params.max_timesteps)
-        done = step.done | late
-        physics = self.env.replay(physics, done)
+        # The engine ends episodes at the level's own limit too, which is no end of gymnax's.
+        inside = time < self.env.level.params.max_timesteps
+        terminated = step.done & (inside | (step.reward != 0) | step.solved)
         reward = step.reward
         if self.shape_reward is not None:
+            done = terminated | (time >= limit)
             reward = self.shape_reward(reward, step.distance, done, state.time)
-        first = self.env.observe(self.env.reset(1))
         return _Advance(
-            obs=jnp.where(done[:, None], first, step.obs),
-            state=GymnaxState(self._outside(physics), jnp.where(done, 0, time)),
+            obs=step.obs,
+            state=GymnaxState(time=time, physics=self._outside(physics)),
             reward=reward,
-            done=done,
-            solved=step.solved & done,
+            terminated=terminated,
+            solved=step.solved & (terminated | (time >= limit)),
             distance=step.distance,
-            final=step.obs,
-            truncated=late & (step.reward == 0) & ~step.solved,
         )
 
     def _merge_batches(self, size: int, batched: list[PyTree], *arguments: PyTree) -> Any:
@@ -193,7 +199,14 @@ class GymnaxEnv:
         """The engine's state with the batch in front of every array, as `vmap` has it."""
         return jax.tree.map(lambda x, axis: jnp.moveaxis(x, axis, 0), state, self._axes)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "GymnaxEnv":
+
+class FiveValues(LegacyStepAPIWrapper):
+    """`step` returns (obs, state, reward, done, info) as before gymnax 1.0; for rejax, PureJaxRL.
+
+    It is gymnax's own wrapper, but that it can be copied, as rejax does with what it is given.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FiveValues":
         """Itself: nothing in it changes, and a copy would be compiled again."""
         return self
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rtc.env.base import Step
+from rtc.env.base import Step, check_kinetix_state, check_state
 from rtc.env.kinetix_state import foreign_code, kinetix_state
 from rtc.levels import Level
 from rtc.physics.observation import observation_spec
@@ -34,6 +34,7 @@ class KinetixEngine:
 
     def step(self, state: PyTree, action: Float[Array, "b a"]) -> tuple[PyTree, Step]:
         """One environment step; `done` also where any number of the state is NaN."""
+        check_state(self, state, action=action)
         with foreign_code():
             state, reward, done, solved, distance = jax.vmap(self._step)(state, action)
             obs = self.observe(state)
@@ -41,11 +42,13 @@ class KinetixEngine:
 
     def observe(self, state: PyTree) -> Float[Array, "b o"]:
         """The entries of the symbolic flat observation that vary for this level."""
+        check_state(self, state)
         with foreign_code():
             return self.spec.compress(jax.vmap(self.stock.get_obs)(state))
 
     def replay(self, state: PyTree, done: Bool[Array, " b"]) -> PyTree:
         """Environments with `done` start the level again."""
+        check_state(self, state, done=done)
 
         def choose(now: Array, start: Array) -> Array:
             flags = done.reshape(done.shape + (1,) * (now.ndim - 1))
@@ -56,6 +59,7 @@ class KinetixEngine:
 
     def from_kinetix(self, env_state: PyTree) -> PyTree:
         """The state itself."""
+        check_kinetix_state(self.level, env_state)
         return env_state
 
     def to_kinetix(self, state: PyTree) -> PyTree:

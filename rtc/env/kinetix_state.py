@@ -19,12 +19,17 @@ MANIFOLD_FIELDS = (
 
 @contextlib.contextmanager
 def foreign_code() -> Iterator[None]:
-    """Runs Kinetix: no warnings, no chatter, and ranks may promote silently."""
+    """Runs Kinetix: no warnings, no chatter, ranks may promote silently, and
+    numbers are of 32 bits, which it takes for granted."""
     logger = logging.getLogger("absl")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), jax.numpy_rank_promotion("allow"):
+        with (
+            warnings.catch_warnings(),
+            jax.numpy_rank_promotion("allow"),
+            jax.enable_x64(False),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rtc.env.base import Step
+from rtc.env.base import Step, check_kinetix_state, check_state
 from rtc.env.convert import state_from_kinetix, state_to_kinetix
 from rtc.levels import Level
 from rtc.physics.observation import observation_spec
@@ -36,6 +36,7 @@ class SpecialisedEngine:
 
     def step(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
         """One environment step: `frame_skip` substeps."""
+        check_state(self, state, action=action)
         given = (state, action.T)
         state, outcome = in_tiles(lambda part: self._substeps(*part), given, state.memory.used)
         state = state._replace(timestep=state.timestep + 1)
@@ -53,6 +54,7 @@ class SpecialisedEngine:
 
     def observe(self, state: State) -> Float[Array, "b o"]:
         """The varying entries of the observation, clipped to +-10, NaN as 0."""
+        check_state(self, state)
         motion = jax.tree.map(lambda rows: rows[self._rows], state.motion)
         entries = [
             *motion.position,
@@ -66,6 +68,7 @@ class SpecialisedEngine:
 
     def replay(self, state: State, done: Bool[Array, " b"]) -> State:
         """Environments with `done` start the level again."""
+        check_state(self, state, done=done)
         start = self.reset(1)
 
         def fresh(now: Array, first: Array) -> Array:
@@ -81,10 +84,12 @@ class SpecialisedEngine:
 
     def from_kinetix(self, env_state: PyTree) -> State:
         """Keeps what can change: motion, impulses of joints and contacts, the time."""
+        check_kinetix_state(self.level, env_state)
         return state_from_kinetix(self.dynamics, env_state)
 
     def to_kinetix(self, state: State) -> PyTree:
         """The level with this motion; contact manifolds hold flags and impulses only."""
+        check_state(self, state)
         return state_to_kinetix(self.dynamics, state)
 
     def _judge(self, outcome: Outcome) -> tuple[Array, Array, Array]:

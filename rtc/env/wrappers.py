@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rtc.config.sections import EnvConfig, ExpertConfig
-from rtc.types import Array, Bool, Float, Int, PyTree
+from rtc.errors import ArgumentError, check_number, check_whole
+from rtc.types import Array, Bool, Float, Int, PyTree, checked
 
 
 class Outcome(NamedTuple):
@@ -60,6 +61,7 @@ class Task(Protocol):
     ) -> tuple[PyTree, Outcome]: ...
 
 
+@checked()
 def add_noise(
     action: Float[Array, "b a"], noise: Float[Array, "b a"], std: float
 ) -> Float[Array, "b a"]:
@@ -67,6 +69,7 @@ def add_noise(
     return action + std * noise
 
 
+@checked()
 def start_history(
     first: Float[Array, "*b o"], length: int, action_size: int
 ) -> Float[Array, "*b d"]:
@@ -74,19 +77,27 @@ def start_history(
 
     d = length * o + action_size.
     """
+    check_whole("length", length, 1)
     still = jnp.zeros((*first.shape[:-1], action_size), first.dtype)
     return jnp.concatenate([*[first] * length, still], axis=-1)
 
 
+@checked()
 def push_history(
     history: Float[Array, "b d"], obs: Float[Array, "b o"], action: Float[Array, "b a"]
 ) -> Float[Array, "b d"]:
     """Policy input one step later: the oldest observation leaves, the newest stands last but
     for the action that led to it."""
     stacked = history.shape[-1] - action.shape[-1]
+    if stacked % max(1, obs.shape[-1]):
+        raise ArgumentError(
+            f"obs: expected a whole number of them in the history's {stacked} entries without "
+            f"the action, got {obs.shape[-1]}"
+        )
     return jnp.concatenate([history[:, obs.shape[-1] : stacked], obs, action], axis=-1)
 
 
+@checked()
 def dense_reward(
     reward: Float[Array, " b"],
     distance: Float[Array, " b"],
@@ -102,6 +113,8 @@ def dense_reward(
     nothing; the last step of an episode also pays for the steps that were left, so that ending
     early is no way out.
     """
+    check_number("scale", scale)
+    check_whole("max_timesteps", max_timesteps, 1)
     penalty = jnp.where(reward > 0, 0.0, distance * (scale / max_timesteps))
     return reward - jnp.where(done, (max_timesteps - timestep) * penalty, penalty)
 
@@ -143,6 +156,7 @@ class Stack:
         extra = self.env.action_size if self.history else 0
         return max(self.history, 1) * self.env.observation_size + extra
 
+    @checked(d="observation_size")
     def current(self, obs: Float[Array, "b d"]) -> Float[Array, "b o"]:
         """The newest observation in a policy input."""
         end = max(self.history, 1) * self.env.observation_size
@@ -152,13 +166,14 @@ class Stack:
         """Every environment at the start of the level."""
         state = self.env.reset(batch_size)
         obs = self._start(self.env.observe(state))
-        zeros = jnp.zeros(batch_size)
+        zeros = jnp.zeros(batch_size, jnp.float32)
         return StackState(state, obs[0], obs, zeros, zeros.astype(jnp.int32))
 
     def observe(self, state: StackState) -> Float[Array, "b d"]:
         """The policy's input: the newest observation last but for the last action."""
         return state.obs
 
+    @checked(a="env.action_size")
     def step(
         self, state: StackState, action: Float[Array, "b a"], noise: Float[Array, "b a"]
     ) -> tuple[StackState, Outcome]:

@@ -4,26 +4,31 @@ Source: Real-Time Chunking, arXiv 2506.07339, equations 2-4 (pseudoinverse guida
 """
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from rtc.errors import check_choice
-from rtc.flow.network import VelocityNetwork
+from rtc.errors import check_choice, check_number
+from rtc.flow.network import VelocityNetwork, fits_policy
 from rtc.flow.sampling import Estimate, FlowStep, flow_steps, integrate
-from rtc.types import Array, Float
+from rtc.types import Array, Float, checked
 
 JACOBIANS = ("full", "identity")
 
 
+@checked()
 def guidance_weight(
     time: Float[Array, "..."], max_guidance_weight: float | Float[Array, ""]
 ) -> Float[Array, "..."]:
     """min(beta, (1 - t) / t / r^2) with r^2 = (1 - t)^2 / (t^2 + (1 - t)^2); beta at t = 0.
 
-    Source: arXiv 2506.07339, equation 2; beta is its clipping of the weight.
+    Source: arXiv 2506.07339, equation 2; beta is its clipping of the weight. Raises ArgumentError
+    for a beta that is negative or not finite.
     """
+    if isinstance(max_guidance_weight, Real):
+        check_number("max_guidance_weight", max_guidance_weight, 0.0)
     remaining = 1 - time
     # (1 - t) / t / r^2, with one (1 - t) cancelled; the end of the flow is never weighed.
     unclipped = (time**2 + remaining**2) / jnp.where(time > 0, time * remaining, 1.0)
@@ -43,6 +48,7 @@ def pull_back(
     return v_t, lambda error: error + remaining * vjp(error)[0]
 
 
+@fits_policy
 def guided_sample(
     policy: VelocityNetwork,
     obs: Float[Array, "b o"],
@@ -58,7 +64,7 @@ def guided_sample(
     """A chunk held to `previous` with `weights`, [b, h, a] (and tracked steps if asked for).
 
     previous: chunk in execution, shifted so that index 0 is the action of now.
-    Raises ConfigError on an unknown jacobian.
+    Raises ConfigError on an unknown jacobian, ArgumentError on arrays that do not fit the policy.
     """
     check_choice("jacobian", jacobian, JACOBIANS)
 

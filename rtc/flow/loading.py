@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rtc.errors import ArtifactError
+from rtc.errors import ArgumentError, ArtifactError
 from rtc.flow import FlowPolicy
 from rtc.flow.network import ModelConfig
 from rtc.levels import load_level
 from rtc.storage.checkpoints import list_checkpoints, mend_command, restore_checkpoint
 from rtc.storage.pretrained import find_pretrained
-from rtc.types import Array, Float, Key, PyTree
+from rtc.types import Array, Float, Key, PyTree, checked
 
 # What policy.json must say for a policy to be built from it.
 REQUIRED = ("level", "obs_dim", "action_dim", "model", "observation")
@@ -53,16 +53,19 @@ class LoadedPolicy:
         """A name per entry of the policy's observation."""
         return tuple(self.info["observation"]["names"])
 
+    @checked(o="observation_indices.size")
     def expand(self, obs: Float[Array, "*b o"]) -> Float[Array, "*b f"]:
         """Kinetix's full observation from the entries that vary, exactly."""
         constants = jnp.asarray(self.observation_constants)
         full = jnp.broadcast_to(constants, (*obs.shape[:-1], len(constants)))
         return full.at[..., self.observation_indices].set(obs)
 
+    @checked(f="observation_constants.size")
     def compress(self, full: Float[Array, "*b f"]) -> Float[Array, "*b o"]:
         """The entries of Kinetix's full observation that vary."""
         return full[..., self.observation_indices]
 
+    @checked()
     def action(
         self, obs: Float[Array | np.ndarray, "*b p"], key: Key, *, num_steps: int = 5
     ) -> Float[Array, "*b h a"]:
@@ -70,9 +73,16 @@ class LoadedPolicy:
 
         obs: one or a batch, as `env.observe` gives it or all of Kinetix's entries; they are told
         apart by their number, and turned into what the network takes.
+        Raises ArgumentError for another number of entries, or fewer steps than 1.
         """
         obs = jnp.asarray(obs, jnp.float32)
         wanted, full = self.policy.obs_dim, len(self.observation_constants)
+        varying = len(self.observation_indices)
+        if obs.shape[-1] not in (varying, full):
+            raise ArgumentError(
+                f"obs: expected {varying} entries (those that vary on {self.level}) or {full} "
+                f"(all of Kinetix's), got {obs.shape[-1]}"
+            )
         if obs.shape[-1] != wanted:
             obs = self.expand(obs) if wanted == full else self.compress(obs)
         chunk = self._sample(obs.reshape(-1, wanted), key, num_steps)

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from rtc.flow.network import VelocityNetwork
+from rtc.errors import check_whole
+from rtc.flow.network import VelocityNetwork, fits_policy
 from rtc.types import Array, Float, Int, Key
 
 
@@ -12,6 +13,7 @@ def delay_probabilities(simulated_delay: int) -> Float[Array, "d"]:
 
     Source: training-time RTC, arXiv 2512.05964.
     """
+    check_whole("simulated_delay", simulated_delay, 1)
     return jax.nn.softmax(-jnp.arange(simulated_delay, dtype=jnp.float32))
 
 
@@ -21,6 +23,7 @@ def draw_delay(rng: Key, simulated_delay: int, batch_size: int) -> Int[Array, "b
     return jax.random.categorical(rng, logits, shape=(batch_size,)).astype(jnp.int32)
 
 
+@fits_policy
 def flow_matching_loss(
     policy: VelocityNetwork,
     obs: Float[Array, "b o"],
@@ -34,6 +37,7 @@ def flow_matching_loss(
     return jnp.mean(jnp.square(predicted - (action - noise)))
 
 
+@fits_policy
 def delayed_flow_matching_loss(
     policy: VelocityNetwork,
     obs: Float[Array, "b o"],

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rtc.errors import ConfigError, check_choice
+from rtc.errors import ConfigError, check_choice, check_whole
 from rtc.flow.layers import (
     PRECISIONS,
     MixerBlock,
@@ -21,7 +21,10 @@ from rtc.flow.layers import (
     matmul,
     zero_linear,
 )
-from rtc.types import Array, Float
+from rtc.types import Array, Float, checked
+
+# For functions whose first argument is a policy: their arrays must fit it.
+fits_policy = checked(o="obs_dim", h="action_chunk_size", a="action_dim")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class ModelConfig:
 
     def __post_init__(self):
         check_choice("precision", self.precision, PRECISIONS)
+        for name, value in vars(self).items():
+            if name != "precision":
+                check_whole(name, value, 1)
         if self.channel_dim % 2:
             raise ConfigError(
                 f"channel_dim: expected an even number (sines and cosines), got {self.channel_dim}"
@@ -70,6 +76,8 @@ class VelocityNetwork(nnx.Module):
     prepared: StepModulations
 
     def __init__(self, *, obs_dim: int, action_dim: int, config: ModelConfig, rngs: nnx.Rngs):
+        check_whole("obs_dim", obs_dim, 0)
+        check_whole("action_dim", action_dim, 1)
         c = config.channel_dim
         self.obs_dim, self.action_dim, self.config = obs_dim, action_dim, config
         self.in_proj = nnx.Linear(action_dim + obs_dim, c, rngs=rngs)
@@ -94,12 +102,14 @@ class VelocityNetwork(nnx.Module):
         """Actions in a chunk, H."""
         return self.config.action_chunk_size
 
+    @fits_policy
     def project_observation(self, obs: Float[Array, "b o"]) -> Float[Array, "b c"]:
         """The observation's part of the input projection, bias included; same for all tokens."""
         # An action of zeros in front is cheaper than a copy of the kernel's other rows.
         inputs = jnp.pad(obs, ((0, 0), (self.action_dim, 0)))
         return dense(inputs, self.in_proj, self.config.precision)
 
+    @checked()
     def modulations(self, t: Float[Array, "*steps b h"]) -> Modulations:
         """AdaLN parameters at flow times `t`, whose last axes are batch and tokens.
 
@@ -120,6 +130,7 @@ class VelocityNetwork(nnx.Module):
 
         Those laid up by `prepare` for as many steps are taken as they are.
         """
+        check_whole("num_steps", num_steps, 1)
         if num_steps == self.prepared_steps:
             return self.prepared.get_value()
         # A product of few rows is faster with a multiple of eight of them.
@@ -136,6 +147,7 @@ class VelocityNetwork(nnx.Module):
         prepared.prepared_steps, prepared.prepared = num_steps, StepModulations(compute(state))
         return prepared
 
+    @fits_policy
     def velocity_from(
         self, projection: Float[Array, "b c"], x_t: Float[Array, "b h a"], modulations: Modulations
     ) -> Float[Array, "b h a"]:
@@ -149,6 +161,7 @@ class VelocityNetwork(nnx.Module):
         x = layer_norm(x) * (1 + scale) + shift
         return dense(x, self.out_proj, precision)
 
+    @fits_policy
     def velocity(
         self,
         obs: Float[Array, "b o"],

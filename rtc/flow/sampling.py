@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rtc.errors import check_key
 from rtc.flow.blocks import in_blocks
-from rtc.flow.network import Modulations, VelocityNetwork
-from rtc.types import Array, Float, Key
+from rtc.flow.network import Modulations, VelocityNetwork, fits_policy
+from rtc.types import Array, Float, Key, checked
 
 
 class FlowStep(NamedTuple):
@@ -56,10 +57,12 @@ def initial_noise(
     """`noise` if given, else standard normal numbers from `rng`."""
     if noise is not None:
         return noise
+    check_key(rng, "noise")
     shape = (batch_size, policy.action_chunk_size, policy.action_dim)
     return jax.random.normal(rng, shape)
 
 
+@checked()
 def integrate(
     estimate: Estimator,
     x_0: Float[Array, "b h a"],
@@ -119,6 +122,7 @@ def track(
     return {name: value for name, value in tracked.items() if value is not None}
 
 
+@fits_policy
 def sample(
     policy: VelocityNetwork,
     obs: Float[Array, "b o"],
@@ -131,6 +135,7 @@ def sample(
     return sample_from(policy, projection, noise, steps, return_tracking)
 
 
+@fits_policy
 def sample_from(
     policy: VelocityNetwork,
     projection: Float[Array, "b c"],

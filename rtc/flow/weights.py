@@ -1,13 +1,16 @@
 """How firmly each action of a new chunk is held to the previous chunk."""
 
+from numbers import Integral
+
 import jax.numpy as jnp
 
-from rtc.errors import check_choice
-from rtc.types import Array, Float, Int
+from rtc.errors import check_choice, check_whole
+from rtc.types import Array, Float, Int, checked
 
 SCHEDULES = ("exp", "linear", "ones", "zeros")
 
 
+@checked()
 def get_prefix_weights(
     start: int | Int[Array, ""], end: int | Int[Array, ""], total: int, schedule: str
 ) -> Float[Array, "h"]:
@@ -22,9 +25,13 @@ def get_prefix_weights(
     "linear" c, "exp" c (e^c - 1) / (e - 1), "ones" 1, "zeros" 0.
 
     Source: Real-Time Chunking, arXiv 2506.07339, equation 5. Raises ConfigError on an unknown
-    schedule.
+    schedule, ArgumentError where a start or end that is known lies outside of the chunk.
     """
     check_choice("schedule", schedule, SCHEDULES)
+    check_whole("total", total, 1)
+    for name, place in (("start", start), ("end", end)):
+        if isinstance(place, Integral):  # arrays, traced or not, are not looked into
+            check_whole(name, place, 0, total, of="total")
     end = jnp.asarray(end, jnp.int32)
     start = jnp.minimum(jnp.asarray(start, jnp.int32), end)
     index = jnp.arange(total, dtype=jnp.int32)
@@ -32,7 +39,7 @@ def get_prefix_weights(
     between = {
         "linear": decay,
         "exp": decay * jnp.expm1(decay) / (jnp.e - 1),
-        "ones": jnp.ones(total),
-        "zeros": jnp.zeros(total),
+        "ones": jnp.ones_like(decay),
+        "zeros": jnp.zeros_like(decay),
     }[schedule]
     return jnp.where(index < start, 1.0, jnp.where(index < end, between, 0.0))

@@ -18,7 +18,7 @@ def touch_reward(
 ) -> Float[Array, " b"]:
     """-1 for a forbidden touch, else 1 for a touch of the goal, else 0."""
     goal, forbidden = (_any_touch(kinds, touches, role, batch_size) for role in (GOAL, FORBIDDEN))
-    return jnp.where(forbidden, -1.0, jnp.where(goal, 1.0, 0.0))
+    return jnp.where(forbidden, -1.0, jnp.where(goal, 1.0, 0.0)).astype(jnp.float32)
 
 
 def _any_touch(
