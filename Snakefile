@@ -32,9 +32,10 @@ rule all:
         ALL_FIGURES,
         ALL_VIDEOS,
         ALL_TRACES,
+        expand("results/levels/{level}.png", level=LEVELS),
         "results/evaluations.csv",
         "results/summary.md",
-        "results/datasets/README.md",
+        "results/datasets/README.md" if TRAINED else [],
 
 
 # The report is written when a run of everything ends; a part built by name leaves it as it is.

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rtc.env.kinetix_state import foreign_code, kinetix_state
-from rtc.levels import Level, StaticParams, load_level
+from rtc.levels import Level, StaticParams
 from rtc.storage.io import atomic_path
 from rtc.types import PyTree
 
@@ -20,14 +20,9 @@ DOWNSCALES = (1, 2, 4)  # at 1 and 2 with edges and joint symbols, at 4 plain
 STATES_AT_ONCE = 8
 
 
-def export_level(name_or_path: str | Path, npz_path: str | Path, png_path: str | Path) -> None:
-    """Writes what later stages need of a level: its arrays and a picture of its start.
-
-    Raises LevelError if the level cannot be read.
-    """
-    level = load_level(name_or_path)
-    save_picture(png_path, render_level(level))
-    level.save(npz_path)
+def draw_level(npz_path: str | Path, png_path: str | Path) -> None:
+    """Draws the start of a level (`Level.save`) as a picture."""
+    save_picture(png_path, render_level(Level.load(npz_path)))
 
 
 def render_level(level: Level, downscale: int = 1) -> UInt8[np.ndarray, "h w 3"]:

@@ -26,7 +26,7 @@ def write_weights(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     Raises ArtifactError if a number is not finite or beyond what float16 holds.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     half = {}
     for name, array in sorted(arrays.items()):
@@ -37,7 +37,7 @@ def write_weights(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
                 f"{path}: {name} holds numbers that float16 does not (beyond 65504 or not finite)"
             )
     with atomic_path(path) as temporary:
-        save_file(half, temporary, metadata={"format": "np"})
+        temporary.write_bytes(save(half))
 
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:

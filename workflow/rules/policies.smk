@@ -58,6 +58,6 @@ for policy, settings in IMPORTED.items():
         params:
             source=settings.source,
             policy=policy,
-            code=code_digest("rtc.exchange"),
+            code=code_digest("rtc.exchange.policies"),
         script:
             "../scripts/import_policy.py"

@@ -1,12 +1,8 @@
-"""One level: its arrays for every later stage, and a picture."""
+"""One level: its arrays for every later stage."""
 
 from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.env.render import export_level
+    from rtc.levels import load_level
 
-    export_level(
-        snakemake.params.source,
-        snakemake.output.arrays,
-        snakemake.output.picture,
-    )
+    load_level(snakemake.params.source).save(snakemake.output[0])
