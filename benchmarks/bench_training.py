@@ -36,9 +36,8 @@ from rtc.env import make_env
 from rtc.env.kinetix import KinetixEngine
 from rtc.env.wrappers import Stack, collect_stack, expert_stack
 from rtc.experts.actor_critic import init_actor_critic
-from rtc.experts.rollout import play
-from rtc.experts.trainer import init_training, train_interval
-from rtc.experts.update import update
+from rtc.experts.ppo import init_training, play, train_interval
+from rtc.experts.ppo import learn as learn_once
 
 ROOT = Path(__file__).parents[1]
 LEVELS = sorted(path.stem for path in (ROOT / "config" / "levels").glob("*.yaml"))
@@ -156,7 +155,9 @@ def _learning_share(task: Any, config: ExpertConfig, rounds: int) -> float:
     experience = jax.tree.map(lambda x: jnp.concatenate([x] * grow), experience)
     learner = jax.tree.map(lambda x: x[0], state.learner)
     last = task.observe(state.envs)
-    learn, _, _ = compile_program(partial(update, config=config), learner, experience, last, _key())
+    learn, _, _ = compile_program(
+        partial(learn_once, config=config), learner, experience, last, _key()
+    )
     side = 4096 if jax.default_backend() != "cpu" else 2048
     square = jax.random.normal(_key(), (side, side))
     multiply, _, _ = compile_program(jnp.matmul, square, square)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from rtc.env.wrappers import Stack, StackState
 from rtc.experts.actor_critic import ActorCritic, action_distribution, sample_normal, squash
-from rtc.experts.blocks import on_cpu
+from rtc.experts.ppo import on_cpu
 from rtc.types import Array, Float, Int, Key
 
 

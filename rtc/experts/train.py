@@ -20,8 +20,8 @@ from rtc.env import make_env
 from rtc.env.wrappers import Task, expert_stack
 from rtc.errors import DivergenceError
 from rtc.experts.expert import expert_info
+from rtc.experts.ppo import Interval, TrainState, init_training, train_interval
 from rtc.experts.seed_run import SeedRun, total_updates
-from rtc.experts.trainer import Interval, TrainState, init_training, train_interval
 from rtc.jobs.resume import ResumeState, resume_state
 from rtc.jobs.sources import code_digest
 from rtc.levels import Level

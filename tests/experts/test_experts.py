@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from rtc.experts import experts
+from rtc.experts import train as stage
 from rtc.experts.seed_run import COLUMNS, SeedRun, total_updates
 from rtc.experts.train import train_runs
 from rtc.jobs.resume import resume_state
@@ -92,7 +92,7 @@ class Killed(BaseException):
 def test_a_killed_run_goes_on_to_the_same_numbers(
     uninterrupted, probes, small_config, tmp_path, monkeypatch, caplog
 ):
-    monkeypatch.setattr(experts, "STATE_SECONDS", 0.0)
+    monkeypatch.setattr(stage, "STATE_SECONDS", 0.0)
     save = SeedRun.record
     calls = []
 
@@ -117,7 +117,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
 def test_a_state_of_another_configuration_is_ignored(
     probes, small_config, tmp_path, monkeypatch, caplog
 ):
-    monkeypatch.setattr(experts, "STATE_SECONDS", 0.0)
+    monkeypatch.setattr(stage, "STATE_SECONDS", 0.0)
     short = dataclasses.replace(small_config, total_steps=256 * 2, log_every=1)
     train(tmp_path, probes((COIN,)), short)
     with caplog.at_level(logging.INFO, logger="rtc"):

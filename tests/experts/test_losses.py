@@ -19,9 +19,7 @@ from rtc.experts.actor_critic import (
     state_value,
     unsquash,
 )
-from rtc.experts.advantages import generalized_advantages
-from rtc.experts.loss import Samples, rpo_loss
-from rtc.experts.update import _gradient
+from rtc.experts.ppo import Samples, _gradient, generalized_advantages, rpo_loss
 
 LOW = np.float32([-1, -1, -1, -1, 0, 0])
 
@@ -159,7 +157,7 @@ def test_gradient_by_blocks_equals_the_whole_minibatch(small_config, samples, mo
     rows = jnp.arange(4000)[::-1]
     found = {}
     for size in (1024, 10**6):
-        monkeypatch.setattr("rtc.experts.blocks.CPU_ROWS", size)
+        monkeypatch.setattr("rtc.experts.ppo.CPU_ROWS", size)
         found[size] = _gradient(params, samples, rows, key, small_config)
     for blocks, whole in zip(*map(jax.tree.leaves, found.values())):
         np.testing.assert_allclose(blocks, whole, atol=2e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtc.experts.actor_critic import action_distribution, squash, state_value
-from rtc.experts.trainer import init_training, train_interval
+from rtc.experts.ppo import init_training, train_interval
 
 CONSTANT, COIN, DELAYED, TARGET, FOLLOW = range(5)
 

@@ -15,8 +15,7 @@ from rtc.env.wrappers import expert_stack
 from rtc.errors import ArtifactError
 from rtc.experts import load_expert, train_experts
 from rtc.experts.expert import best_update
-from rtc.experts.rollout import play
-from rtc.experts.trainer import init_training
+from rtc.experts.ppo import init_training, play
 from rtc.experts.video import write_expert_videos
 from rtc.levels import load_level
 
