@@ -66,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         "--policy", default="published", help="name for policies (default: published)"
     )
     take.add_argument("--seed", type=int, default=0, help="seed number for policies (default: 0)")
+    take.add_argument(
+        "--level",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        type=_name_and_file,
+        help="the file of a level that is not known here (several times for several)",
+    )
     take.set_defaults(command=_import)
 
     give = commands.add_parser(
@@ -101,7 +109,7 @@ def _check(options: argparse.Namespace, _: list[str]) -> int:
     from rtc.config.run import load_files
 
     paths = [ROOT / "config/config.yaml", *options.config]
-    run = load_files(paths, ROOT / "workflow/schemas/config.schema.yaml")
+    run = load_files(paths)
     print(
         f"valid: {len(run.levels)} levels, {run.experts.seeds} expert seeds, "
         f"{len(run.policies)} policies, {len(run.methods)} methods, {len(run.cells)} cells, "
@@ -122,10 +130,21 @@ def _import(options: argparse.Namespace, _: list[str]) -> int:
     from rtc.exchange import import_reference
 
     for path in import_reference(
-        options.directory, options.output, policy=options.policy, seed=options.seed
+        options.directory,
+        options.output,
+        policy=options.policy,
+        seed=options.seed,
+        levels=dict(options.level),
     ):
         print(path)
     return 0
+
+
+def _name_and_file(text: str) -> tuple[str, str]:
+    name, separator, file = text.partition("=")
+    if not (name and separator and file):
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, got {text!r}")
+    return name, file
 
 
 def _export(options: argparse.Namespace, _: list[str]) -> int:

@@ -205,6 +205,7 @@ def _metadata(
         "env": {"engine": "reference", "action_noise": 0.1, "reward": "reference"},
         "config": {"num_envs": arrays["obs"].shape[1]},
         "source": f"reference: {path.name}",
+        "reference_name": path.stem,
         "reference_dtypes": {name: array.dtype.str for name, array in arrays.items()},
     }
 

@@ -19,7 +19,14 @@ import numpy as np
 import pandas as pd
 
 from rtc.errors import ArtifactError
-from rtc.exchange.names import flatten, need, observation_info, reference_name, unflatten
+from rtc.exchange.names import (
+    exported_name,
+    flatten,
+    need,
+    observation_info,
+    reference_name,
+    unflatten,
+)
 from rtc.exchange.pickles import read_pickle, write_pickle
 from rtc.experts.expert import best_update, read_expert
 from rtc.levels import Level
@@ -42,14 +49,17 @@ STEPS_PER_UPDATE = 256 * 256
 DEFAULT_INTERVAL = 20
 
 
-def import_expert(source: str | Path, level: Level, seed: int, output: str | Path) -> None:
+def import_expert(
+    source: str | Path, level: Level, seed: int, output: str | Path, *, stem: str | None = None
+) -> None:
     """Brings all checkpoints of one level and seed into an expert folder of ours.
 
-    source: `seed_<s>` folder of a run of the reference. Raises ArtifactError if it holds nothing
+    source: `seed_<s>` folder of a run of the reference. stem: what its files are called, where
+    that is not `worlds_l_<level>`. Raises ArtifactError if it holds nothing
     for the level or a file of it cannot be read.
     """
     source, output = Path(source), Path(output)
-    name = reference_name(level.name)
+    name = stem or reference_name(level.name)
     files = {
         int(folder.name): folder / "policies" / f"{name}.pkl"
         for folder in source.glob("*")
@@ -90,6 +100,7 @@ def import_expert(source: str | Path, level: Level, seed: int, output: str | Pat
         "env": {"engine": "reference", "action_noise": 0.1, "reward": "reference"},
         "config": {"log_every": int(interval)},
         "source": "reference",
+        "reference_name": name,
     }
     columns = ["update", "env_steps", *STATS]
     write_csv(output / "progress.csv", pd.DataFrame(entries)[columns])
@@ -104,7 +115,7 @@ def export_expert(expert: str | Path, output: str | Path) -> list[Path]:
     """
     expert = Path(expert)
     info = read_expert(expert)
-    name = reference_name(info["level"])
+    name = exported_name(info, info["level"])
     interval = info["config"].get("log_every", DEFAULT_INTERVAL)
     written = []
     for entry in info["checkpoints"]:

@@ -1,9 +1,11 @@
 """How the reference's files call levels, and how its trees become ours.
 
 A level `worlds/l/grasp_easy.json` of the reference is `worlds_l_grasp_easy` in its file names.
-The benchmark's levels have their bare name here; others keep their size, as `l-mjc_hopper`.
+The benchmark's levels have their bare name here; others keep their folder, as `l-mjc_hopper`, or
+`c-toss_bin` of a fork's own folder `worlds/c`.
 """
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtc.errors import ArtifactError, LevelError
-from rtc.levels import Level, load_level
+from rtc.levels import Level, level_file, load_level
 from rtc.physics.observation import observation_spec
 
 PREFIX = "worlds_"
@@ -19,8 +21,14 @@ PREFIX = "worlds_"
 
 def reference_name(level_name: str) -> str:
     """`grasp_easy` -> `worlds_l_grasp_easy`, `l-mjc_hopper` -> `worlds_l_mjc_hopper`."""
-    sized = len(level_name) > 2 and level_name[0] in "sml" and level_name[1] == "-"
-    return PREFIX + (level_name.replace("-", "_", 1) if sized else f"l_{level_name}")
+    lettered = len(level_name) > 2 and level_name[0].isalpha() and level_name[1] == "-"
+    return PREFIX + (level_name.replace("-", "_", 1) if lettered else f"l_{level_name}")
+
+
+def exported_name(info: Mapping[str, Any], level_name: str) -> str:
+    """What the reference calls the level of an artifact: as it came in, if it came from there."""
+    name = info.get("reference_name", "")
+    return name if name.startswith(PREFIX) else reference_name(level_name)
 
 
 def load_reference_level(stem: str) -> Level:
@@ -28,13 +36,18 @@ def load_reference_level(stem: str) -> Level:
 
     Raises LevelError if there is no such level here.
     """
-    size, _, name = stem.removeprefix(PREFIX).partition("_")
-    for candidate in ([name] if size == "l" else []) + [f"{size}/{name}"]:
-        try:
-            return load_level(candidate)
-        except LevelError:
-            continue
-    raise LevelError(f"{stem}: no level of that name; add config/levels/{name}.yaml")
+    folder, _, name = stem.removeprefix(PREFIX).partition("_")
+    own = name if folder == "l" else f"{folder}-{name}"
+    for candidate in (own, f"{folder}/{name}"):
+        with contextlib.suppress(LevelError):
+            level_file(candidate)
+            break
+    else:
+        raise LevelError(
+            f"{stem}: no level of that name here; give its file with "
+            f"--level {name or folder}=FILE, or lay it down as config/levels/{own}.yaml"
+        )
+    return load_level(candidate)
 
 
 def observation_info(level: Level) -> dict[str, Any]:

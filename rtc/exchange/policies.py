@@ -18,6 +18,7 @@ from flax import nnx
 
 from rtc.errors import ArtifactError, did_you_mean
 from rtc.exchange.names import (
+    exported_name,
     flatten,
     need,
     observation_info,
@@ -37,19 +38,22 @@ MARKS = (KERNEL, "in_proj/bias", "out_proj/kernel", "mlp_stack/0/token_mix_in/ke
          "mlp_stack/0/channel_mix_in/kernel")  # fmt: skip
 
 
-def import_policy(source: str | Path, level: Level, output: str | Path) -> None:
+def import_policy(
+    source: str | Path, level: Level, output: str | Path, *, stem: str | None = None
+) -> None:
     """Brings a policy trained elsewhere into a folder of ours: checkpoints and `policy.json`.
 
     source: a run of the reference (`logs-bc/<run>`, all epochs), one epoch of it
     (`logs-bc/<run>/31`), one pickle, or a policy folder of this pipeline; `{level}` in it
     stands for the level's name. One in `pretrained/` is found beside the package, too.
+    stem: what the pickles are called, where that is not `worlds_l_<level>`.
     Raises ArtifactError if there is nothing for the level, or it cannot be read.
     """
     source, output = find_source(str(source).replace("{level}", level.name)), Path(output)
     if (source / "policy.json").is_file():
         _copy_ours(source, level, output)
         return
-    files = find_pickles(source, level)
+    files = find_pickles(source, level, stem or reference_name(level.name))
     last = max(files)
     arrays = {epoch: read_policy_pickle(file) for epoch, file in files.items()}
     observation = observation_info(level)
@@ -64,6 +68,7 @@ def import_policy(source: str | Path, level: Level, output: str | Path) -> None:
         "kept_epochs": sorted(arrays),
         "diverged": None,
         "source": "reference",
+        "reference_name": files[last].stem,
         "imported": {
             str(epoch): {"path": str(file), "sha256": _sha256(file)}
             for epoch, file in sorted(files.items())
@@ -86,19 +91,19 @@ def export_policy(policy: str | Path, output: str | Path) -> list[Path]:
     written = []
     for epoch, checkpoint in list_checkpoints(policy / "checkpoints").items():
         named = flatten(restore_checkpoint(checkpoint))
-        name = reference_name(info["level"]["name"]) + ".pkl"
-        path = Path(output) / str(epoch - 1) / "policies" / name
+        name = exported_name(info, info["level"]["name"])
+        path = Path(output) / str(epoch - 1) / "policies" / f"{name}.pkl"
         write_pickle(path, unflatten(expand(named, info["observation"])))
         written.append(path)
     return written
 
 
-def find_pickles(source: Path, level: Level) -> dict[int, Path]:
-    """The pickles of a level by our epoch. Raises ArtifactError if there is none."""
+def find_pickles(source: Path, level: Level, stem: str) -> dict[int, Path]:
+    """The pickles called `stem`, by our epoch. Raises ArtifactError if there is none."""
     if source.is_file():
         parent = source.parent.parent.name
         return {int(parent) + 1 if parent.isdigit() else 1: source}
-    name = Path("policies") / f"{reference_name(level.name)}.pkl"
+    name = Path("policies") / f"{stem}.pkl"
     folders = [source] if (source / "policies").is_dir() else list(source.glob("*"))
     found = {
         int(folder.name) + 1 if folder.name.isdigit() else 1: folder / name
@@ -108,7 +113,7 @@ def find_pickles(source: Path, level: Level) -> dict[int, Path]:
     if not found:
         raise ArtifactError(
             f"{source}: no {name}, neither here nor in folders of epochs; "
-            f"expected a run of the reference or one epoch of it{_others(source)}"
+            f"expected a run of the reference or one epoch of it{_others(source, level)}"
         )
     return found
 
@@ -223,8 +228,11 @@ def _copy_ours(source: Path, level: Level, output: Path) -> None:
     write_json(output / "policy.json", {**info, "imported": {"path": str(source)}})
 
 
-def _others(source: Path) -> str:
+def _others(source: Path, level: Level) -> str:
     files = [*source.glob("policies/worlds_*.pkl"), *source.glob("*/policies/worlds_*.pkl")]
+    for path in files:
+        if path.stem.endswith(f"_{level.name}"):  # of a folder of another letter
+            return f"; if {path} is meant, name that file"
     known = {path.stem.removeprefix("worlds_l_") for path in files}
     return f"; there are policies for {', '.join(sorted(known))}" if known else ""
 
