@@ -1,5 +1,5 @@
 """Evaluation of chunking methods under inference delay, fairly: one sweep, common noise."""
 
-from rtc.evaluate.run import evaluate_method
+from rtc.evaluate.run import Outputs, evaluate_method, evaluate_methods
 
-__all__ = ["evaluate_method"]
+__all__ = ["Outputs", "evaluate_method", "evaluate_methods"]

@@ -1,8 +1,11 @@
-"""Cells that are done: kept outside the outputs, so that a killed job does not play them again."""
+"""What is done, kept outside the outputs: cells, so that a killed job does not play them again;
+methods, so that a job of several plays only those that changed.
+"""
 
 import logging
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,28 @@ def load_cell(
         logger.warning("%s ignored (%s); the cell is played again", path, error)
         return None
     return metrics, chunks
+
+
+def keep_outputs(folder: Path | None, files: Sequence[Path]) -> None:
+    """Keeps a copy of a method's finished files in place of its cells."""
+    if folder is None:
+        return
+    with atomic_path(folder / "done") as temporary:
+        temporary.mkdir()
+        for file in files:
+            shutil.copyfile(file, temporary / Path(file).name)
+    shutil.rmtree(folder / "cells", ignore_errors=True)
+
+
+def restore_outputs(folder: Path | None, files: Sequence[Path]) -> bool:
+    """Puts kept files in their places; False, and nothing is put there, if one is not kept."""
+    kept = [] if folder is None else [folder / "done" / Path(file).name for file in files]
+    if not kept or not all(path.is_file() for path in kept):
+        return False
+    for source, file in zip(kept, files):
+        with atomic_path(file) as temporary:
+            shutil.copyfile(source, temporary)
+    return True
 
 
 def _path(folder: Path, cell: Cell) -> Path:

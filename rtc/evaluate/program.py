@@ -2,7 +2,7 @@
 
 There are two, called in turns: one makes a chunk for every slot, the other executes it. The
 second, which holds the physics and takes most of the compilation, does not know the method, so
-the jobs of a level's methods share it through the compilation cache.
+methods of a level share it: within a process, and through the compilation cache across jobs.
 
 Bits: on the CPU a row of a matrix product may differ in its last bit with the number of rows,
 and a robot that touches something makes much of a last bit. So the number of slots there is
@@ -57,19 +57,29 @@ def slot_count(rollouts: int, rollouts_per_batch: int, platform: str) -> int:
     return -(-min(rollouts, rollouts_per_batch) // CPU_SLOTS) * CPU_SLOTS
 
 
-def make_program(scene: Scene, rollouts: int, slots: int) -> Program:
-    """Returns the programs that play `rollouts` episodes in `slots` slots."""
+def make_program(
+    scene: Scene, rollouts: int, slots: int, known: dict[Any, Callable] | None = None
+) -> Program:
+    """Returns the programs that play `rollouts` episodes in `slots` slots.
+
+    known: programs of other methods on the same level, policy, rollouts and slots; what does not
+    know the method is taken from there, or put there.
+    """
+    known = {} if known is None else known
 
     def carry(start: Start) -> PyTree:
         return scene.method.init(slots, *start.chunks.shape[1:])
 
     return Program(
         slots=slots,
-        start=_start_in_groups(scene, rollouts, slots),
-        begin=jax.jit(lambda start: begin(scene, start, slots)),
+        start=known.setdefault(
+            ("start", scene.flow_steps, scene.graphs[1] is None),
+            _start_in_groups(scene, rollouts, slots),
+        ),
+        begin=known.setdefault("begin", jax.jit(lambda start: begin(scene, start, slots))),
         carry=jax.jit(carry),
         make=jax.jit(partial(make_chunk, scene), donate_argnums=4),
-        play=jax.jit(partial(play_chunk, scene), donate_argnums=3),
+        play=known.setdefault("play", jax.jit(partial(play_chunk, scene), donate_argnums=3)),
     )
 
 

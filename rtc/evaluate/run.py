@@ -1,22 +1,28 @@
-"""The evaluation stage: one method on one policy of one level, all cells, one compilation."""
+"""The evaluation stage: methods on one policy of one level, all cells, one compilation each."""
 
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rtc.config.cells import delay_label, parse_cells
+from rtc.config.cells import cell_name, delay_label, parse_cells
 from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig
 from rtc.env import make_env
 from rtc.errors import ArtifactError
-from rtc.evaluate.finished import fingerprint, load_cell, save_cell
+from rtc.evaluate.finished import (
+    fingerprint,
+    keep_outputs,
+    load_cell,
+    restore_outputs,
+    save_cell,
+)
 from rtc.evaluate.noise import make_streams
 from rtc.evaluate.program import Program, make_plan, make_program, play_cell, slot_count, warm_up
 from rtc.evaluate.scene import Scene, make_scene
@@ -34,6 +40,23 @@ from rtc.types import PyTree
 logger = logging.getLogger("rtc")
 
 
+class Outputs(NamedTuple):
+    """The files of one method. csv: a row per cell; beside it `{label}.timing.csv`, measured
+    times, which are no repeatable numbers. parquet: a row per rollout."""
+
+    csv: Path
+    parquet: Path
+
+    @property
+    def timing(self) -> Path:
+        """Where the measured times go."""
+        return Path(self.csv).with_suffix(".timing.csv")
+
+    def all(self) -> tuple[Path, ...]:
+        """Every file, the CSV last."""
+        return self.parquet, self.timing, self.csv
+
+
 def evaluate_method(
     level: Level,
     env: EnvConfig,
@@ -47,33 +70,78 @@ def evaluate_method(
     seed: int,
     state_dir: Path | None = None,
 ) -> None:
-    """Plays every cell and writes three files: `csv` (a row per cell), `parquet` (a row per
-    rollout) and, beside `csv`, `{label}.timing.csv` (measured times, which are no repeatable
-    numbers).
+    """Plays every cell of one method and writes its files; see `evaluate_methods`.
 
-    label: the method's key in the config. seed: of the run; every method gets the same noise
-    from it. state_dir: where finished cells are kept until the outputs stand; None keeps none.
+    label: the method's key in the config. csv, parquet: see `Outputs`.
+    """
+    methods, outputs = {label: method}, [Outputs(csv, parquet)]
+    evaluate_methods(
+        level, env, policy_dir, methods, config, outputs, seed=seed, state_dir=state_dir
+    )
+
+
+def evaluate_methods(
+    level: Level,
+    env: EnvConfig,
+    policy_dir: Path,
+    methods: Mapping[str, MethodConfig],
+    config: EvaluationConfig,
+    outputs: Sequence[Outputs],
+    *,
+    seed: int,
+    state_dir: Path | None = None,
+    code: Mapping[str, str] | None = None,
+) -> None:
+    """Plays every cell of several methods on one policy; they share the compiled physics.
+
+    methods: by their keys in the config. outputs: files of each, in the same order. seed: of the
+    run; every method gets the same noise from it. state_dir: where finished cells are kept until
+    the outputs stand; None keeps none. code: digest of each method's code; if given, finished
+    methods are kept there too, and one that comes again unchanged is not played again.
     Raises ConfigError on an impossible cell or option, ArtifactError on a policy that cannot
     be read or is of another level.
     """
-    scene, policies, keys = load_scene(level, env, policy_dir, label, method, config)
-    cells = parse_cells(config.cells, scene.merge(policies)[0].action_chunk_size)
-    slots = slot_count(config.rollouts, config.rollouts_per_batch, jax.default_backend())
-    program = make_program(scene, config.rollouts, slots)
-    if state_dir is not None:
-        state_dir = Path(state_dir, level.name, method.policy, f"seed_{keys['seed']}", label)
-    basis = fingerprint(level, env, method, config, policies, (seed, keys["seed"]))
-    with resume_state(state_dir, basis) as state:
-        streams = make_streams(seed, level.name, keys["seed"])
-        start = program.start(policies, streams)
-        tables = play_cells(program, policies, streams, start, cells, state.folder, keys)
-        rows = [cell_row(scene, method, table) for table in tables]
-        plan = make_plan(cells[0], start.chunks.shape[1])
-        timing = time_method(scene, program, policies, streams, start, plan, keys)
-        write_rollouts(parquet, pd.concat(tables, ignore_index=True), _metadata(method, config))
-        write_csv(Path(csv).with_suffix(".timing.csv"), timing)
-        write_csv(csv, pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS)))
-        state.clear()
+    known: dict[Any, Callable] = {}
+    for (label, method), files in zip(methods.items(), outputs, strict=True):
+        scene, policies, keys = load_scene(level, env, policy_dir, label, method, config)
+        cells = parse_cells(config.cells, scene.merge(policies)[0].action_chunk_size)
+        folder = None
+        if state_dir is not None:
+            folder = Path(state_dir, level.name, method.policy, f"seed_{keys['seed']}", label)
+        basis = fingerprint(level, env, method, config, policies, (seed, keys["seed"]))
+        if code is not None:
+            basis |= {"code": code[label], "cells": [cell_name(cell) for cell in cells]}
+        with resume_state(folder, basis) as state:
+            if code is not None and restore_outputs(state.folder, files.all()):
+                logger.info("%s on %s: unchanged, taken over", label, level.name)
+                continue
+            slots = slot_count(config.rollouts, config.rollouts_per_batch, jax.default_backend())
+            program = make_program(scene, config.rollouts, slots, known)
+            streams = make_streams(seed, level.name, keys["seed"])
+            start = program.start(policies, streams)
+            tables = play_cells(program, policies, streams, start, cells, state.folder, keys)
+            plan = make_plan(cells[0], start.chunks.shape[1])
+            timing = time_method(scene, program, policies, streams, start, plan, keys)
+            _write(files, scene, method, config, tables, timing)
+            if code is None:
+                state.clear()
+            else:
+                keep_outputs(state.folder, files.all())
+
+
+def _write(
+    files: Outputs,
+    scene: Scene,
+    method: MethodConfig,
+    config: EvaluationConfig,
+    tables: Sequence[pd.DataFrame],
+    timing: pd.DataFrame,
+) -> None:
+    rows = [cell_row(scene, method, table) for table in tables]
+    metadata = _metadata(method, config)
+    write_rollouts(files.parquet, pd.concat(tables, ignore_index=True), metadata)
+    write_csv(files.timing, timing)
+    write_csv(files.csv, pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS)))
 
 
 def load_scene(

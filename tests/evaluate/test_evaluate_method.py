@@ -12,7 +12,7 @@ import pytest
 import rtc.evaluate.run as stage
 from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig, method_config
 from rtc.errors import ArtifactError, ConfigError
-from rtc.evaluate import evaluate_method
+from rtc.evaluate import Outputs, evaluate_method, evaluate_methods, program
 from rtc.evaluate.timing import time_method
 from rtc.flow.loading import LoadedPolicy
 from rtc.levels import load_level
@@ -236,3 +236,40 @@ def test_damaged_tables_are_named(tmp_path):
         read_rollouts(path)
     with pytest.raises(ArtifactError, match=r"nothing\.csv: cannot be read"):
         read_evaluations(tmp_path / "nothing.csv")
+
+
+def test_methods_that_share_a_process_write_the_same_bytes(evaluate, level, tmp_path, monkeypatch):
+    traced = []
+    play = program.play_chunk
+    monkeypatch.setattr(program, "play_chunk", lambda *a: traced.append(1) or play(*a))
+    options = {"schedule": "exp", "beta": 5.0}
+    methods = {
+        "a": MethodConfig("naive", "flow", {}),
+        "b": MethodConfig("realtime", "flow", options),
+    }
+    alone = [evaluate(out=name, method=method, label=name) for name, method in methods.items()]
+    assert len(traced) == 2
+    config = dataclasses.replace(CONFIG, cells=SWEEP)
+    where = level, ENV, tmp_path / "seed_3"
+
+    def together(folder, methods):
+        files = [Outputs(folder / f"{x}.csv", folder / f"{x}.parquet") for x in methods]
+        code = dict.fromkeys(methods, "1")
+        keep = {"seed": 7, "state_dir": tmp_path / "state", "code": code}
+        evaluate_methods(*where, methods, config, files, **keep)
+        return files
+
+    for files, out in zip(together(tmp_path / "both", methods), alone):
+        assert files.csv.read_bytes() == (out / "m.csv").read_bytes()
+        assert files.parquet.read_bytes() == (out / "m.parquet").read_bytes()
+    assert len(traced) == 3  # The physics, once for both.
+
+    played = []
+    cells = stage.play_cells
+    monkeypatch.setattr(stage, "play_cells", lambda *a: played.append(a[-1]["method"]) or cells(*a))
+    changed = methods | {"b": MethodConfig("realtime", "flow", options | {"beta": 1.0})}
+    a, b = together(tmp_path / "again", changed)
+    assert played == ["b"]
+    assert a.csv.read_bytes() == (alone[0] / "m.csv").read_bytes()
+    assert a.timing.exists()
+    assert b.csv.read_bytes() != (alone[1] / "m.csv").read_bytes()
