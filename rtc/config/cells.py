@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rtc.config.build import check_keys
 from rtc.config.sections import Cell
+from rtc.config.text import short
 from rtc.errors import ConfigError, did_you_mean
 
 KEYWORDS = ("all", "paper")
@@ -41,7 +43,7 @@ def parse_cells(spec: Any, chunk_size: int, where: str = "evaluation.cells") -> 
     else:
         raise ConfigError(
             f"{where}: expected all, paper, {{delays: [...], horizons: [...]}} or a list of cells, "
-            f"got {_short(spec)}"
+            f"got {short(spec)}"
         )
     if not cells:
         raise ConfigError(f"{where}: no cell; give at least one delay and one horizon")
@@ -51,7 +53,7 @@ def parse_cells(spec: Any, chunk_size: int, where: str = "evaluation.cells") -> 
 def _named(spec: str, chunk_size: int, where: str) -> list[Cell]:
     if spec not in KEYWORDS:
         raise ConfigError(
-            f"{where}: unknown sweep {_short(spec)!r}{did_you_mean(_short(spec), KEYWORDS)}"
+            f"{where}: unknown sweep {short(spec)!r}{did_you_mean(short(spec), KEYWORDS)}"
         )
     pairs = [
         (delay, horizon)
@@ -65,15 +67,11 @@ def _named(spec: str, chunk_size: int, where: str) -> list[Cell]:
 
 def _product(spec: Mapping, chunk_size: int, where: str) -> list[Cell]:
     keys = ("delays", "horizons", "estimate")
-    for key in spec:
-        if key not in keys:
-            raise ConfigError(
-                f"{where}.{_short(key)}: unknown key{did_you_mean(_short(key), keys)}"
-            )
+    check_keys(spec, keys, where)
     for key in ("delays", "horizons"):
         value = spec.get(key)
         if not isinstance(value, list | tuple) or not value:
-            raise ConfigError(f"{where}.{key}: expected a list of steps, got {_short(value)}")
+            raise ConfigError(f"{where}.{key}: expected a list of steps, got {short(value)}")
     estimate = {"estimate": spec["estimate"]} if spec.get("estimate") is not None else {}
     return [
         _listed({"delay": delay, "horizon": horizon} | estimate, chunk_size, where)
@@ -85,14 +83,8 @@ def _product(spec: Mapping, chunk_size: int, where: str) -> list[Cell]:
 def _listed(entry: Any, chunk_size: int, where: str) -> Cell:
     keys = ("delay", "horizon", "estimate")
     if not isinstance(entry, Mapping):
-        raise ConfigError(
-            f"{where}: expected a mapping with delay and horizon, got {_short(entry)}"
-        )
-    for key in entry:
-        if key not in keys:
-            raise ConfigError(
-                f"{where}.{_short(key)}: unknown key{did_you_mean(_short(key), keys)}"
-            )
+        raise ConfigError(f"{where}: expected a mapping with delay and horizon, got {short(entry)}")
+    check_keys(entry, keys, where)
     for key in ("delay", "horizon"):
         if key not in entry:
             raise ConfigError(f"{where}.{key}: missing")
@@ -112,13 +104,6 @@ def _listed(entry: Any, chunk_size: int, where: str) -> Cell:
     return Cell(delay=delay, horizon=horizon, estimate=estimate)
 
 
-def _check_keys(section: Mapping, keys: Sequence[str], where: str) -> None:
-    for key in section:
-        if key not in keys:
-            name = _short(key)
-            raise ConfigError(f"{where}.{name}: unknown key{did_you_mean(name, keys)}")
-
-
 def _check_pair(delay: int, horizon: int, chunk_size: int, name: str, where: str) -> None:
     low, high = max(delay, 1), chunk_size - delay
     if low <= horizon <= high:
@@ -135,19 +120,8 @@ def _check_pair(delay: int, horizon: int, chunk_size: int, name: str, where: str
 
 def _steps(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
-        raise ConfigError(f"{where}: expected steps, 0 to {MOST_STEPS}, got {_short(value)}")
+        raise ConfigError(f"{where}: expected steps, 0 to {MOST_STEPS}, got {short(value)}")
     return value
-
-
-def _short(value: Any) -> str:
-    """A value as messages show it, without quotes around text, on one line."""
-    try:
-        text = value if isinstance(value, str) else repr(value)
-    except ValueError:
-        # Python refuses to write out enormous integers.
-        text = "an enormous number"
-    text = " ".join(text.split())
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _delay(value: Any, chunk_size: int, where: str) -> int | dict[str, Any]:
@@ -156,12 +130,12 @@ def _delay(value: Any, chunk_size: int, where: str) -> int | dict[str, Any]:
     if len(value) != 1 or next(iter(value)) not in ("uniform", "choices"):
         raise ConfigError(
             f"{where}: expected steps, {{uniform: [low, high]}} or "
-            f"{{choices: {{steps: probability}}}}, got {_short(dict(value))}"
+            f"{{choices: {{steps: probability}}}}, got {short(dict(value))}"
         )
     kind, body = next(iter(value.items()))
     if kind == "uniform":
         if not isinstance(body, list | tuple) or len(body) != 2:
-            raise ConfigError(f"{where}.uniform: expected [low, high], got {_short(body)}")
+            raise ConfigError(f"{where}.uniform: expected [low, high], got {short(body)}")
         low, high = (_steps(v, f"{where}.uniform.{i}") for i, v in enumerate(body))
         if low > high or high > chunk_size:
             raise ConfigError(
@@ -173,7 +147,7 @@ def _delay(value: Any, chunk_size: int, where: str) -> int | dict[str, Any]:
 
 def _choices(body: Any, where: str) -> dict[int, float]:
     if not isinstance(body, Mapping) or not body:
-        raise ConfigError(f"{where}: expected {{steps: probability}}, got {_short(body)}")
+        raise ConfigError(f"{where}: expected {{steps: probability}}, got {short(body)}")
     choices = {}
     for key, weight in body.items():
         # JSON and command lines turn the keys of a mapping into text.
@@ -182,7 +156,7 @@ def _choices(body: Any, where: str) -> dict[int, float]:
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 < weight <= 1:
             raise ConfigError(
-                f"{where}.{steps}: expected a probability above 0, got {_short(weight)}"
+                f"{where}.{steps}: expected a probability above 0, got {short(weight)}"
             )
         choices[steps] = choices.get(steps, 0.0) + float(weight)
     total = math.fsum(choices.values())

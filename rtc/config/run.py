@@ -1,4 +1,4 @@
-"""The whole configuration of a run: schema, cross-checks, dataclasses. Imports no jax.
+"""The whole configuration of a run: built into dataclasses, cross-checked. Imports no jax.
 
 `load_run_config` is what the Snakefile calls at parse; every message is one line that names
 the key's path, what was expected and the nearest valid name.
@@ -9,157 +9,79 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-
+from rtc.config.build import build, convert, options_of, read_section
 from rtc.config.cells import parse_cells
+from rtc.config.method_options import method_options
 from rtc.config.sections import (
     Cell,
-    DatasetConfig,
-    EnvConfig,
-    EvaluationConfig,
-    ExpertConfig,
+    Configuration,
     ImportedPolicy,
     MethodConfig,
     PolicyConfig,
-    StageResources,
-    TraceConfig,
-    VideoConfig,
-    build,
+    StartFrom,
     method_config,
 )
-from rtc.config.text import check_size, one_line, read_files, read_values
+from rtc.config.text import check_size, one_line, read_files
 from rtc.errors import ConfigError, did_you_mean
-
-# Options of the built-in methods, so that a typing error stops before anything is trained.
-# A test holds this table and the registry of rtc.methods together.
-METHOD_OPTIONS = {
-    "naive": (),
-    "realtime": ("schedule", "beta", "jacobian"),
-    "bid": ("samples", "keep", "weak_epoch"),
-    "te": ("m",),
-    "ttrtc": (),
-    "diffuser_overwrite": (),
-}
-
-
-# Sections in which a file laid over another takes an entry out by setting it to null.
-REMOVABLE = ("policies", "methods")
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """One run. levels: sources as given; policies and methods by name; cells of the sweep."""
+class RunConfig(Configuration):
+    """One run: the configuration with its policies completed, its methods split into their own
+    options and the rest, and the cells of the sweep."""
 
-    seed: int
-    device: str
-    jobs_per_gpu: int
-    levels: tuple[str, ...]
-    env: EnvConfig
-    experts: ExpertConfig
-    datasets: DatasetConfig
     policies: Mapping[str, PolicyConfig | ImportedPolicy]
     methods: Mapping[str, MethodConfig]
-    evaluation: EvaluationConfig
     cells: tuple[Cell, ...]
-    traces: TraceConfig
-    videos: VideoConfig
-    wandb: str
-    resources: Mapping[str, StageResources]
 
 
-def load_run_config(config: Mapping[str, Any], schema: str | Path) -> RunConfig:
-    """Checks a parsed configuration and builds its dataclasses.
+def load_run_config(config: Mapping[str, Any]) -> RunConfig:
+    """Checks a parsed configuration, the merged YAML, and builds its dataclasses.
 
-    config: the merged YAML. schema: path of config.schema.yaml.
     Raises ConfigError: one line with the key's path, what was expected, the nearest name.
     """
     try:
-        return _load(config, yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
+        return _load(config)
     except ConfigError as error:
         raise ConfigError(one_line(str(error))) from None
 
 
-def _load(config: Mapping[str, Any], rules: Mapping[str, Any]) -> RunConfig:
+def _load(config: Mapping[str, Any]) -> RunConfig:
     check_size(config)
-    config = {k: read_values(v, rules["properties"].get(k, {}), k) for k, v in config.items()}
-    config = {k: _without_nulls(v) if k in REMOVABLE else v for k, v in config.items()}
-    _check_schema(config, rules)
-    policies = _policies(config["policies"])
-    methods = {label: method_config(label, m) for label, m in config["methods"].items()}
+    sections = build(Configuration, config, "")
+    # A file laid over another takes an entry out by setting it to null.
+    entries = {name: _without_nulls(sections, name) for name in ("policies", "methods")}
+    policies = _policies(entries["policies"])
+    methods = {label: _method(label, entry) for label, entry in entries["methods"].items()}
+    cells = parse_cells(sections.evaluation.cells, chunk_size=_chunk_size(policies))
     run = RunConfig(
-        seed=config["seed"],
-        device=config["device"],
-        jobs_per_gpu=config["jobs_per_gpu"],
-        levels=tuple(config["levels"]),
-        env=build(EnvConfig, config["env"], "env"),
-        experts=build(ExpertConfig, config["experts"], "experts"),
-        datasets=build(DatasetConfig, config["datasets"], "datasets"),
-        policies=policies,
-        methods=methods,
-        evaluation=build(EvaluationConfig, config["evaluation"], "evaluation"),
-        cells=tuple(parse_cells(config["evaluation"]["cells"], chunk_size=_chunk_size(policies))),
-        traces=build(TraceConfig, config["traces"], "traces"),
-        videos=build(VideoConfig, config["videos"], "videos"),
-        wandb=config["tracking"]["wandb"],
-        resources={
-            stage: build(StageResources, values, f"resources.{stage}")
-            for stage, values in config["resources"].items()
-        },
+        **vars(sections) | {"policies": policies, "methods": methods, "cells": tuple(cells)}
     )
+    _check_levels(run)
     _check_sizes(run)
     _check_methods(run)
     return run
 
 
-def _without_nulls(section: Any) -> Any:
-    if not isinstance(section, Mapping):
-        return section
-    return {name: entry for name, entry in section.items() if entry is not None}
+def _without_nulls(sections: Configuration, name: str) -> dict[str, Mapping[str, Any]]:
+    entries = {key: entry for key, entry in getattr(sections, name).items() if entry is not None}
+    if not entries:
+        raise ConfigError(f"{name}: expected at least one entry")
+    return entries
 
 
-def _check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(
-        validator.iter_errors(config), key=lambda e: (list(map(str, e.path)), e.message)
-    )
-    if errors:
-        raise ConfigError(_describe(errors[0]))
+def _method(label: str, entry: Mapping[str, Any]) -> MethodConfig:
+    """An entry of `methods`, its options held to what the method's dataclass says of them."""
+    where = f"methods.{label}"
+    method = method_config(label, entry)
+    options = method_options(method.method, where)
+    return replace(method, options=read_section(options, method.options, where))
 
 
-def _describe(error: jsonschema.ValidationError) -> str:
-    path = ".".join(str(part) for part in error.absolute_path)
-    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
-        known = error.schema.get("properties", {})
-        unknown = min(str(key) for key in error.instance if key not in known)
-        where = f"{path}.{unknown}" if path else unknown
-        return f"{where}: unknown key{did_you_mean(unknown, known)}"
-    if error.validator == "required":
-        missing = sorted(key for key in error.validator_value if key not in error.instance)[0]
-        where = f"{path}.{missing}" if path else missing
-        return f"{where}: missing; config/config.yaml shows its default"
-    if error.validator == "enum":
-        options = ", ".join(str(option) for option in error.validator_value)
-        return (
-            f"{path}: expected one of {options}, got {error.instance!r}"
-            f"{did_you_mean(str(error.instance), map(str, error.validator_value))}"
-        )
-    if error.validator == "type":
-        kinds = error.validator_value
-        kinds = kinds if isinstance(kinds, str) else " or ".join(kinds)
-        hint = ""
-        if isinstance(error.instance, str) and _looks_numeric(error.instance):
-            hint = " (YAML reads 1e-3 as text; write 1.0e-3)"
-        return f"{path}: expected {kinds}, got {error.instance!r}{hint}"
-    return f"{path or 'config'}: {error.message}"
-
-
-def _looks_numeric(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _check_levels(run: RunConfig) -> None:
+    for i, level in enumerate(run.levels):
+        if level in run.levels[:i]:
+            raise ConfigError(f"levels.{i}: {level!r} is given twice")
 
 
 def _policies(section: Mapping[str, Any]) -> dict[str, PolicyConfig | ImportedPolicy]:
@@ -167,27 +89,25 @@ def _policies(section: Mapping[str, Any]) -> dict[str, PolicyConfig | ImportedPo
     full: dict[str, dict[str, Any]] = {}
     result: dict[str, PolicyConfig | ImportedPolicy] = {}
     for name, entry in section.items():
+        where = f"policies.{name}"
         if "import" in entry:
-            if extra := sorted(set(entry) - {"import", "seeds"}):
-                raise ConfigError(
-                    f"policies.{name}.{extra[0]}: an imported policy takes no such key"
-                )
-            result[name] = ImportedPolicy(source=entry["import"], seeds=entry.get("seeds", 1))
+            trained = options_of(PolicyConfig).keys() - options_of(ImportedPolicy)
+            if extra := sorted(trained & set(entry)):
+                raise ConfigError(f"{where}.{extra[0]}: an imported policy takes no such key")
+            result[name] = build(ImportedPolicy, entry, where)
             continue
-        start = entry.get("start_from")
-        if start and start["policy"] not in full:
+        start = convert(entry.get("start_from"), StartFrom | None, f"{where}.start_from")
+        if start and start.policy not in full:
             raise ConfigError(
-                f"policies.{name}.start_from.policy: no policy {start['policy']!r} above it"
-                f"{did_you_mean(start['policy'], full)}"
+                f"{where}.start_from.policy: no policy {start.policy!r} above it"
+                f"{did_you_mean(start.policy, full)}"
             )
-        base = full[start["policy"]] if start else next(iter(full.values()), {})
+        base = full[start.policy] if start else next(iter(full.values()), {})
         full[name] = {**base, "start_from": None, **entry}
-        result[name] = build(PolicyConfig, full[name], f"policies.{name}")
+        result[name] = build(PolicyConfig, full[name], where)
         if start:
-            _check_epoch(
-                result, start["policy"], start["epoch"], f"policies.{name}.start_from.epoch"
-            )
-            _check_same_shape(result, name, start["policy"])
+            _check_epoch(result, start.policy, start.epoch, f"{where}.start_from.epoch")
+            _check_same_shape(result, name, start.policy)
     return {name: _within(policy) for name, policy in result.items()}
 
 
@@ -271,18 +191,6 @@ def _check_methods(run: RunConfig) -> None:
                 f"{where}.policy: no policy {method.policy!r}"
                 f"{did_you_mean(method.policy, run.policies)}"
             )
-        if ":" not in method.method:
-            if method.method not in METHOD_OPTIONS:
-                raise ConfigError(
-                    f"{where}.method: unknown method {method.method!r}"
-                    f"{did_you_mean(method.method, METHOD_OPTIONS)}"
-                )
-            known = (*METHOD_OPTIONS[method.method], "flow_steps")
-            for option in method.options:
-                if option not in known:
-                    raise ConfigError(
-                        f"{where}.{option}: unknown option{did_you_mean(option, known)}"
-                    )
         policy = run.policies[method.policy]
         weak = method.options.get("weak_epoch")
         if weak is not None and isinstance(policy, PolicyConfig):
@@ -297,10 +205,10 @@ def _check_methods(run: RunConfig) -> None:
             )
 
 
-def load_files(paths: list[Path], schema: str | Path) -> RunConfig:
+def load_files(paths: list[Path]) -> RunConfig:
     """Lays configuration files over one another, as Snakemake does, and checks the result.
 
     paths: the complete file first, then those that hold only what differs.
     Raises ConfigError naming the file or the key.
     """
-    return load_run_config(read_files(paths), schema)
+    return load_run_config(read_files(paths))

@@ -1,112 +1,261 @@
-"""The configuration as frozen dataclasses, built from the YAML sections without defaults.
+"""Every key of the configuration, once: its type, range and meaning. Values stand in YAML.
 
-Every value stands in `config/config.yaml`; an unknown or missing key is an error that names
-the key's path and the nearest valid name. `workflow/schemas/config.schema.yaml` describes the
-same keys for people and for types and ranges; a test holds the two together.
+`Configuration` is the whole of config/config.yaml. A new key is one field here and its default
+there; `python -m rtc.config.write` brings workflow/schemas/config.schema.yaml and the tables of
+config/README.md up to date.
 """
 
-import dataclasses
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from rtc.errors import ConfigError, did_you_mean
+from msgspec import Meta
+
+from rtc.config.build import build
+
+PolicyName = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+MethodName = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+LevelName = Annotated[str, Meta(min_length=1, max_length=300)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Whole = Annotated[int, Meta(ge=1)]
+Schedule = Literal["exp", "linear", "ones", "zeros"]
+Stage = Literal["levels", "experts", "datasets", "policies", "evaluations", "figures"]
 
 
 @dataclass(frozen=True)
 class EnvConfig:
-    """engine: "specialised" or "kinetix". action_noise: std of the Gaussian added to every
-    action. reward: "reference" (largest of the substeps) or "kinetix" (first non-zero)."""
+    """The simulation that every stage uses."""
 
-    engine: str
-    action_noise: float
-    reward: str
+    engine: Annotated[
+        Literal["specialised", "kinetix"],
+        Meta(description="specialised is compiled for the level; kinetix is the stock engine."),
+    ]
+    action_noise: Annotated[
+        float,
+        Meta(ge=0, le=10, description="Standard deviation of the Gaussian noise on every action."),
+    ]
+    reward: Annotated[
+        Literal["reference", "kinetix"],
+        Meta(description="reference: the largest of the two substeps; kinetix: first not zero."),
+    ]
 
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """RPO experts, see FACTS of the benchmark in docs/parity.md; steps are environment steps."""
+    """RPO (PPO) experts, one run per level and seed; steps are environment steps."""
 
-    seeds: int
-    seeds_per_job: int
-    total_steps: int
-    num_envs: int
-    rollout_steps: int
-    log_every: int
-    stop_at_solve_rate: float | None
-    stop_after_intervals: int
-    learning_rate: float
-    max_grad_norm: float
-    gamma: float
-    gae_lambda: float
-    clip: float
-    value_coefficient: float
-    epochs: int
-    minibatches: int
-    rpo_alpha: float
-    entropy_coefficient: float
-    hidden_sizes: tuple[int, ...]
-    observation_history: int
-    dense_reward_scale: float
-    video: bool
+    seeds: Annotated[
+        int, Meta(ge=1, le=10_000, description="Number of seeds; each is its own target.")
+    ]
+    seeds_per_job: Annotated[
+        int, Meta(ge=1, le=1024, description="Seeds trained in one vmapped program.")
+    ]
+    total_steps: Annotated[int, Meta(ge=1, le=10**12, description="Environment steps per seed.")]
+    num_envs: Annotated[
+        int, Meta(ge=1, le=1_048_576, description="Environments stepped at once per seed.")
+    ]
+    rollout_steps: Annotated[
+        int, Meta(ge=1, le=65_536, description="Steps of each environment per update.")
+    ]
+    log_every: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10**6,
+            description="Updates between rows of progress.csv; each row has a checkpoint.",
+        ),
+    ]
+    stop_at_solve_rate: Annotated[
+        Share | None,
+        Meta(
+            description="Ends a seed once reached in stop_after_intervals intervals; "
+            "null trains to the end."
+        ),
+    ]
+    stop_after_intervals: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10**6,
+            description="Intervals at or above stop_at_solve_rate before the seed ends.",
+        ),
+    ]
+    learning_rate: Annotated[float, Meta(gt=0, le=10, description="Adam's step size.")]
+    max_grad_norm: Annotated[
+        float, Meta(gt=0, le=1e9, description="Global-norm clip of the gradient.")
+    ]
+    gamma: Annotated[Share, Meta(description="Discount.")]
+    gae_lambda: Annotated[Share, Meta(description="Lambda of generalised advantage estimation.")]
+    clip: Annotated[
+        float, Meta(gt=0, le=1e6, description="PPO clip range of policy ratio and value.")
+    ]
+    value_coefficient: Annotated[float, Meta(ge=0, le=1e6, description="Weight of the value loss.")]
+    epochs: Annotated[
+        int, Meta(ge=1, le=10_000, description="Passes over each batch of experience.")
+    ]
+    minibatches: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_048_576,
+            description="Minibatches per pass; must divide num_envs x rollout_steps.",
+        ),
+    ]
+    rpo_alpha: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Half-width of the uniform noise that shifts the mean in the loss.",
+        ),
+    ]
+    entropy_coefficient: Annotated[
+        float, Meta(ge=0, le=1000, description="Weight of the entropy bonus.")
+    ]
+    hidden_sizes: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=65_536)], ...],
+        Meta(
+            min_length=1,
+            max_length=16,
+            description="Widths of the hidden layers of actor and critic.",
+        ),
+    ]
+    observation_history: Annotated[
+        int, Meta(ge=1, le=64, description="Observations the expert sees.")
+    ]
+    dense_reward_scale: Annotated[
+        float,
+        Meta(ge=0, le=1000, description="Distance penalty per step is distance x this / 256."),
+    ]
+    video: Annotated[bool, Meta(description="Draw a video of the best checkpoint.")]
 
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """transitions: rows per level, over num_envs environments; min_solve_rate: what an expert
-    checkpoint must reach to play; rows_per_group: parquet row group."""
+    """Transitions played by a mixture of experts."""
 
-    transitions: int
-    num_envs: int
-    min_solve_rate: float
-    rows_per_group: int
+    transitions: Annotated[int, Meta(ge=1, le=10**11, description="Rows per level.")]
+    num_envs: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_048_576,
+            description="Environments stepped at once; must divide transitions.",
+        ),
+    ]
+    min_solve_rate: Annotated[
+        Share, Meta(description="Solve rate an expert checkpoint must reach to play.")
+    ]
+    rows_per_group: Annotated[int, Meta(ge=1, le=10**8, description="Rows per parquet row group.")]
 
 
 @dataclass(frozen=True)
 class StartFrom:
     """A policy variant begins from this epoch's checkpoint of another policy."""
 
-    policy: str
-    epoch: int
+    policy: Annotated[str, Meta(description="Name of the policy.")]
+    epoch: Annotated[int, Meta(ge=1, description="One of its keep_epochs or its last epoch.")]
 
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """A flow policy and its training; simulated_delay switches training-time RTC on."""
+    """A flow policy and its training. The first entry is complete; a later one states what
+    differs from the policy it starts from, or from the first."""
 
-    seeds: int
-    seeds_per_job: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    max_grad_norm: float
-    channel_dim: int
-    channel_hidden_dim: int
-    token_hidden_dim: int
-    num_layers: int
-    action_chunk_size: int
-    simulated_delay: int | None
-    start_from: StartFrom | None
-    keep_epochs: tuple[int, ...]
-    precision: str
-    evaluate_every: int
-    evaluation_rollouts: int
+    seeds: Annotated[int, Meta(ge=1, le=10_000, description="Number of training seeds.")]
+    seeds_per_job: Annotated[
+        int, Meta(ge=1, le=1024, description="Seeds trained in one vmapped program.")
+    ]
+    epochs: Annotated[int, Meta(ge=1, le=10**6, description="Passes over the data set.")]
+    batch_size: Annotated[int, Meta(ge=1, le=1_048_576, description="Windows per gradient step.")]
+    learning_rate: Annotated[
+        float, Meta(gt=0, le=10, description="AdamW's step size after warm-up.")
+    ]
+    weight_decay: Annotated[float, Meta(ge=0, le=1000, description="AdamW's weight decay.")]
+    warmup_steps: Annotated[int, Meta(ge=0, le=10**9, description="Steps of linear warm-up.")]
+    max_grad_norm: Annotated[
+        float, Meta(gt=0, le=1e9, description="Global-norm clip of the gradient.")
+    ]
+    channel_dim: Annotated[
+        int, Meta(ge=2, le=65_536, multiple_of=2, description="Width of a token.")
+    ]
+    channel_hidden_dim: Annotated[
+        int, Meta(ge=1, le=65_536, description="Hidden width of the channel mixer.")
+    ]
+    token_hidden_dim: Annotated[
+        int, Meta(ge=1, le=65_536, description="Hidden width of the token mixer.")
+    ]
+    num_layers: Annotated[int, Meta(ge=1, le=1024, description="Mixer blocks.")]
+    action_chunk_size: Annotated[int, Meta(ge=2, le=256, description="Actions per chunk (H).")]
+    simulated_delay: Annotated[
+        Annotated[int, Meta(ge=1, le=256)] | None,
+        Meta(
+            description="Training-time RTC: delays 0 .. simulated_delay - 1 are simulated; "
+            "null switches it off."
+        ),
+    ]
+    start_from: Annotated[
+        StartFrom | None,
+        Meta(
+            description="{policy, epoch}: begin from this epoch of another policy; "
+            "null starts from random weights."
+        ),
+    ]
+    keep_epochs: Annotated[
+        tuple[Whole, ...],
+        Meta(max_length=10_000, description="Epochs whose checkpoints are kept beside the last."),
+    ]
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Meta(description="Of the matrix products; state stays float32."),
+    ]
+    evaluate_every: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**6,
+            description="Epochs between small evaluations during training; 0 for none.",
+        ),
+    ]
+    evaluation_rollouts: Annotated[
+        int, Meta(ge=1, le=10**6, description="Rollouts of such an evaluation.")
+    ]
+
+
+@dataclass(frozen=True)
+class ImportedPolicy:
+    """A policy trained elsewhere."""
+
+    source: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Folder of a policy; {level} stands for the level's name.",
+        ),
+    ] = field(metadata={"key": "import"})
+    seeds: Annotated[
+        int, Meta(ge=1, le=10_000, description="Number of seeds it is evaluated with.")
+    ] = 1
 
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """method: a registry name or "package.module:Class"; policy: a key of `policies`;
-    options: the method's own hyper-parameters; flow_steps: Euler steps of a chunk where the
-    method's differ from `evaluation.flow_steps`, else None."""
+    """A way of executing chunks. Keys beside these are the method's own options."""
 
-    method: str
-    policy: str
+    method: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=300,
+            description="Name in rtc.methods, or package.module:Class.",
+        ),
+    ]
+    policy: Annotated[str, Meta(description="Key of policies.")]
     options: Mapping[str, Any]
-    flow_steps: int | None = None
+    flow_steps: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)] | None,
+        Meta(description="Euler steps of a chunk; null takes evaluation.flow_steps."),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -121,12 +270,23 @@ class Cell:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """rollouts per cell, rollouts stepped at once, Euler steps of a chunk, and the cells."""
+    """The sweep."""
 
-    rollouts: int
-    rollouts_per_batch: int
-    flow_steps: int
-    cells: Any
+    rollouts: Annotated[int, Meta(ge=1, le=10**8, description="Rollouts per cell.")]
+    rollouts_per_batch: Annotated[
+        int, Meta(ge=1, le=1_048_576, description="Rollouts stepped at once; bounds memory.")
+    ]
+    flow_steps: Annotated[int, Meta(ge=1, le=10_000, description="Euler steps of a chunk.")]
+    cells: Annotated[
+        str | Mapping[str, Any] | tuple[Any, ...],
+        Meta(
+            description="all (24 cells), paper (figure 5's 11), {delays, horizons}, or a list of "
+            "{delay, horizon, estimate}.",
+        ),
+    ]
+    methods_per_job: Annotated[
+        int, Meta(ge=1, le=1024, description="Methods of a policy that share a process.")
+    ] = 1
 
     def steps_of(self, method: MethodConfig) -> int:
         """Euler steps of a chunk under `method`."""
@@ -134,96 +294,89 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
-class ImportedPolicy:
-    """A policy trained elsewhere; `source` is a folder, {level} stands for the level's name."""
-
-    source: str
-    seeds: int = 1
-
-
-@dataclass(frozen=True)
 class TraceConfig:
     """The decision whose flow is drawn step by step."""
 
-    delay: int
-    horizon: int
-    flow_steps: int
-    schedule: str
-    beta: float
+    delay: Annotated[int, Meta(ge=0, le=255, description="Inference delay in steps.")]
+    horizon: Annotated[int, Meta(ge=1, le=256, description="Execution horizon in steps.")]
+    flow_steps: Annotated[int, Meta(ge=1, le=10_000, description="Euler steps shown.")]
+    schedule: Annotated[Schedule, Meta(description="Prefix weights.")]
+    beta: Annotated[float, Meta(ge=0, le=1e6, description="Largest guidance weight.")]
 
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """Side-by-side videos; of this many rollouts the median one is shown."""
+    """Side-by-side videos of naive and realtime."""
 
-    delay: int
-    horizon: int
-    rollouts: int
+    delay: Annotated[int, Meta(ge=0, le=255, description="Inference delay in steps.")]
+    horizon: Annotated[int, Meta(ge=1, le=256, description="Execution horizon in steps.")]
+    rollouts: Annotated[
+        int, Meta(ge=1, le=100_000, description="Rollouts of which the median one is shown.")
+    ]
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """External trackers; a run never needs one."""
+
+    wandb: Annotated[
+        Literal["disabled", "offline", "online"], Meta(description="Weights and Biases.")
+    ]
 
 
 @dataclass(frozen=True)
 class StageResources:
-    """Of one job of a stage: cores, memory in MB, time in minutes."""
+    """Of one job of a stage, for Snakemake and schedulers."""
 
-    threads: int
-    mem_mb: int
-    runtime: int
-
-
-def build(kind: type, section: Mapping[str, Any], where: str) -> Any:
-    """Builds the frozen dataclass `kind` from one section of the YAML.
-
-    where: the section's path, for messages (`experts`, `policies.flow`).
-    Raises ConfigError on an unknown key, a missing key or a value of the wrong type.
-    """
-    if not isinstance(section, Mapping):
-        raise ConfigError(f"{where}: expected a mapping, got {type(section).__name__}")
-    names = {field.name: field.type for field in dataclasses.fields(kind)}
-    for key in section:
-        if key not in names:
-            raise ConfigError(f"{where}.{key}: unknown key{did_you_mean(key, names)}")
-    hints = typing.get_type_hints(kind)
-    for key in names:
-        if key not in section:
-            raise ConfigError(f"{where}.{key}: missing; config/config.yaml shows its default")
-    return kind(**{key: _convert(section[key], hints[key], f"{where}.{key}") for key in names})
+    threads: Annotated[int, Meta(ge=1, le=4096, description="Cores.")]
+    mem_mb: Annotated[int, Meta(ge=1, le=10**8, description="Memory in MB.")]
+    runtime: Annotated[int, Meta(ge=1, le=10**6, description="Minutes.")]
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    if hint is Any:
-        return value
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        if option is type(None) and value is None:
-            return None
-        if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
-            return build(option, value, where)
-        if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
-            element = typing.get_args(option)[0]
-            return tuple(_convert(v, element, f"{where}.{i}") for i, v in enumerate(value))
-        if _is_mapping(option) and isinstance(value, Mapping):
-            return dict(value)
-        if option is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if isinstance(option, type) and isinstance(value, option):
-            if option is int and isinstance(value, bool):
-                continue
-            return value
-    expected = " or ".join(getattr(o, "__name__", str(o)) for o in options)
-    raise ConfigError(f"{where}: expected {expected}, got {value!r}")
+@dataclass(frozen=True)
+class Configuration:
+    """Every key of config/config.yaml. Unknown keys are refused."""
 
-
-def _is_mapping(option: Any) -> bool:
-    origin = typing.get_origin(option) or option
-    return isinstance(origin, type) and issubclass(origin, Mapping)
+    seed: Annotated[
+        int, Meta(ge=0, le=2**32 - 1, description="Root of every random key of the run.")
+    ]
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        Meta(description="Where jobs compute; auto takes a GPU if jax finds one, and says so."),
+    ]
+    jobs_per_gpu: Annotated[
+        int, Meta(ge=1, le=64, description="Jobs that may share one GPU at a time.")
+    ]
+    levels: Annotated[
+        tuple[LevelName, ...],
+        Meta(
+            min_length=1,
+            max_length=100_000,
+            description="Names (config/levels), Kinetix's own (l/mjc_hopper), or paths of YAML or "
+            "Kinetix JSON files.",
+        ),
+    ]
+    env: EnvConfig
+    experts: ExpertConfig
+    datasets: DatasetConfig
+    policies: Annotated[
+        Mapping[PolicyName, Mapping[str, Any] | None],
+        Meta(description="Flow-matching policies by name."),
+    ]
+    methods: Annotated[
+        Mapping[MethodName, Mapping[str, Any] | None],
+        Meta(description="Ways of executing chunks, by label."),
+    ]
+    evaluation: EvaluationConfig
+    traces: TraceConfig
+    videos: VideoConfig
+    tracking: TrackingConfig
+    resources: Annotated[Mapping[Stage, StageResources], Meta(description="Per job of a stage.")]
 
 
 def method_config(label: str, section: Mapping[str, Any]) -> MethodConfig:
     """Splits one entry of `methods` into registry name, policy and the method's options."""
-    if not isinstance(section, Mapping):
-        raise ConfigError(f"methods.{label}: expected a mapping, got {type(section).__name__}")
     own = ("method", "policy", "flow_steps")
     options = {key: value for key, value in section.items() if key not in own}
     head = {key: section[key] for key in own if key in section}
-    head = {"flow_steps": None, "options": options} | head
-    return build(MethodConfig, head, f"methods.{label}")
+    return build(MethodConfig, head | {"options": options}, f"methods.{label}")

@@ -39,22 +39,18 @@ def read_files(paths: Sequence[Path]) -> dict[str, Any]:
     return merged
 
 
-def read_values(value: Any, schema: Mapping[str, Any], where: str) -> Any:
-    """`snakemake --config experts={seeds: 3}` delivers text; where the schema expects something
-    else than text, read it as the YAML that it is. where: the key's path, for messages."""
-    kinds = schema.get("type", "string")
-    if isinstance(value, str) and ("string" not in kinds or value.lstrip()[:1] in ("{", "[")):
-        try:
-            value = yaml.safe_load(value)
-        except UNREADABLE as error:
-            raise ConfigError(one_line(f"{where}: not valid YAML: {value!r}")) from error
-        check_size(value)
-    if isinstance(value, Mapping):
-        keys, others = schema.get("properties", {}), schema.get("additionalProperties")
-        others = others if isinstance(others, Mapping) else {}
-        return {k: read_values(v, keys.get(k, others), f"{where}.{k}") for k, v in value.items()}
-    if isinstance(value, list) and "items" in schema:
-        return [read_values(v, schema["items"], f"{where}.{i}") for i, v in enumerate(value)]
+def from_text(value: Any, where: str) -> Any:
+    """`snakemake --config experts={seeds: 3}` delivers text: the YAML that it is.
+
+    where: the key's path, for messages.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        value = yaml.safe_load(value)
+    except UNREADABLE as error:
+        raise ConfigError(one_line(f"{where}: not valid YAML: {value!r}")) from error
+    check_size(value)
     return value
 
 
@@ -73,6 +69,17 @@ def check_size(document: Any) -> None:
             waiting.extend((inner, depth + 1) for inner in value.values())
         elif isinstance(value, list | tuple | set):
             waiting.extend((inner, depth + 1) for inner in value)
+
+
+def short(value: Any) -> str:
+    """A value as messages show it, without quotes around text, on one line."""
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:
+        # Python refuses to write out enormous integers.
+        text = "an enormous number"
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def one_line(text: str) -> str:

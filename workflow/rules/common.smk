@@ -13,7 +13,8 @@ from snakemake.logging import logger
 
 from rtc.errors import ConfigError, RtcError
 from rtc.levels import level_file, safe_name
-from rtc.config.run import METHOD_OPTIONS, ImportedPolicy, load_run_config
+from rtc.config.method_options import built_in_methods
+from rtc.config.run import ImportedPolicy, load_run_config
 from rtc.jobs.sources import code_digest
 
 # Jobs and files are kept until the end, by the hundred thousand at scale; looking them through
@@ -21,9 +22,7 @@ from rtc.jobs.sources import code_digest
 gc.set_threshold(200_000, 50, 100)
 
 try:
-    RUN = load_run_config(
-        config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
-    )
+    RUN = load_run_config(config)
     # Safe file name of each level -> the name or path that the user gave.
     LEVELS = {safe_name(level): level for level in RUN.levels}
     if len(LEVELS) < len(RUN.levels):
@@ -147,7 +146,7 @@ def start_inputs(policy, group):
 
 def method_code(method):
     """Digest of the evaluation's code without the files of the other methods."""
-    others = set(METHOD_OPTIONS) - {method}
+    others = set(built_in_methods()) - {method}
     return code_digest(
         "rtc.evaluate", without=tuple(f"rtc.methods.{name}" for name in others)
     )
