@@ -75,6 +75,8 @@ def _read(path: Path) -> tuple[str, frozenset[str]]:
             base = _absolute(node, here, path)
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.AnnAssign):
+            _drop_meaning(node.annotation)
         for block in ("body", "orelse", "finalbody", "handlers", "cases"):
             inner = getattr(node, block, None)
             waiting.extend(inner if isinstance(inner, list) else ())
@@ -82,6 +84,13 @@ def _read(path: Path) -> tuple[str, frozenset[str]]:
             node.body = node.body[1:] or [ast.Pass()]
     ours = frozenset(name for name in names if name.split(".")[0] == PACKAGE.name)
     return ast.dump(tree), ours
+
+
+def _drop_meaning(annotation: ast.expr) -> None:
+    """Takes out the sentence beside a field: `Annotated[int, Meta(ge=1, description="...")]`."""
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Call):
+            node.keywords = [word for word in node.keywords if word.arg != "description"]
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -60,6 +60,17 @@ def test_comments_docstrings_and_strangers_do_not_count(package):
     assert digest() == before
 
 
+def test_the_sentence_beside_a_field_does_not_count(package):
+    root, digest = package
+    field = "class A:\n    x: Annotated[int, Meta(ge={}, description={!r})] = 1\n"
+    (root / "base.py").write_text(field.format(1, "What it is."))
+    before = digest()
+    (root / "base.py").write_text(field.format(1, "What it is, in better words."))
+    assert digest() == before
+    (root / "base.py").write_text(field.format(2, "What it is."))
+    assert digest() != before
+
+
 def test_left_out_modules_do_not_count(package):
     root, digest = package
     before = digest("rtc.methods", ("rtc.methods.b",))
