@@ -1,18 +1,28 @@
-"""The opening page of the report and `summary.md`: what was run, the answer, a table.
+"""The opening page of the report and `summary.md`: the answer, figure 5, a table, what was run.
 
 Reads tables, never jax. Text that came from the configuration is escaped.
 """
 
+import base64
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from rtc.report.order import in_order
 from rtc.report.stats import paired_table, paper_line, pool
 from rtc.report.summary import summary_sentences
 from rtc.storage.io import write_text
 from rtc.storage.tables import read_evaluations, read_rollouts, read_timings
+
+ALT = "Solve rate against inference delay and execution horizon: the paper's figure 5"
+TITLE = (
+    "Solve rate in % with its 95 % Wilson interval, execution horizon max(d, 1); "
+    "the best of each delay in bold"
+)
 
 
 def write_opening(
@@ -21,72 +31,103 @@ def write_opening(
     rollouts: list[str | Path],
     facts: Mapping[str, str],
     *,
+    figure: str | Path,
     markdown: str | Path,
     rst: str | Path,
 ) -> None:
     """Writes the opening page, as Markdown for reading and as reStructuredText for the report.
 
     evaluations, timings: the joined tables. rollouts: the parquets of single rollouts.
-    facts: what was run, label -> text, in order.
+    facts: what was run, label -> text, in order. figure: the PNG of figure 5, which the report
+    carries inside, since it is one file, and the Markdown names.
     """
     table = read_evaluations(evaluations)
     devices = sorted(read_timings(timings)["device"].unique())
     facts = {**facts, "Device": ", ".join(devices)}
     answer = summary_sentences(table, paired_table(read_rollouts(rollouts, columns=["solved"])))
     rates = _rates(table)
-    write_text(markdown, _markdown(facts, answer, rates))
-    write_text(rst, _rst(facts, answer, rates))
+    place = Path(os.path.relpath(figure, Path(markdown).parent)).as_posix()
+    write_text(markdown, _markdown(facts, answer, rates, place))
+    write_text(rst, _rst(facts, answer, rates, Path(figure).read_bytes()))
 
 
-def _rates(table: pd.DataFrame) -> list[list[str]]:
+class Cell(NamedTuple):
+    """One entry of a table. best: no other in its column is higher."""
+
+    text: str
+    best: bool = False
+
+
+def _rates(table: pd.DataFrame) -> list[list[Cell]]:
     """Rows method x delay of the solve rate along s = max(d, 1), headed by a row of names."""
     line = paper_line(table, over="delay")
     if line.empty:
         return []
-    pooled = pool(line, ["method", "delay"])
-    delays = sorted(pooled["delay"].unique())
-    rows = [["method", *(f"d = {int(d)}" for d in delays)]]
-    for method, group in pooled.groupby("method", sort=False):
-        cells = group.set_index("delay")
-        rows.append([str(method), *(_percent(cells, d) for d in delays)])
+    pooled = pool(line, ["method", "delay"]).set_index(["method", "delay"])
+    delays = sorted(line["delay"].unique())
+    best = pooled.groupby("delay")["solve_rate"].max()
+    rows = [[Cell("method"), *(Cell(f"d = {int(d)}") for d in delays)]]
+    for method in in_order(line["method"]):
+        rows.append([Cell(method), *(_rate_cell(pooled, (method, d), best[d]) for d in delays)])
     return rows
 
 
-def _percent(cells: pd.DataFrame, delay: float) -> str:
-    if delay not in cells.index:
-        return ""
-    row = cells.loc[delay]
-    return f"{100 * row['solve_rate']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+def _rate_cell(pooled: pd.DataFrame, place: tuple[str, Any], best: Any) -> Cell:
+    if place not in pooled.index:
+        return Cell("")
+    row = pooled.loc[place]
+    interval = f"({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+    # One method alone is the best of nothing.
+    alone = len(pooled.index.unique("method")) == 1
+    return Cell(
+        f"{100 * row['solve_rate']:.1f} {interval}", row["solve_rate"] == best and not alone
+    )
 
 
-def _markdown(facts: Mapping[str, str], answer: list[str], rates: list[list[str]]) -> str:
-    lines = ["# Real-Time Chunking on Kinetix", "", *answer, ""]
+def _markdown(
+    facts: Mapping[str, str], answer: list[str], rates: list[list[Cell]], figure: str
+) -> str:
+    lines = ["# Real-Time Chunking on Kinetix", "", *answer, "", f"![{ALT}]({figure})", ""]
     if rates:
-        lines += ["Solve rate in % with its 95 % Wilson interval, execution horizon max(d, 1):", ""]
-        lines += [_row(rates[0]), _row(["---"] * len(rates[0])), *(map(_row, rates[1:])), ""]
-    lines += ["| what was run | |", "| --- | --- |", *(_row([k, v]) for k, v in facts.items()), ""]
+        lines += [f"{TITLE}:", ""]
+        lines += [_row(rates[0]), "| " + " | ".join(["---"] * len(rates[0])) + " |"]
+        lines += [*map(_row, rates[1:]), ""]
+    lines += ["| what was run | |", "| --- | --- |"]
+    lines += [*(_row([Cell(k), Cell(v)]) for k, v in facts.items()), ""]
     return "\n".join(lines)
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(re.sub(r"([\\|<>`*_\[\]])", r"\\\1", cell) for cell in cells) + " |"
+def _row(cells: list[Cell]) -> str:
+    texts = [re.sub(r"([\\|<>`*_\[\]])", r"\\\1", cell.text) for cell in cells]
+    marked = [f"**{text}**" if cell.best else text for cell, text in zip(cells, texts)]
+    return "| " + " | ".join(marked) + " |"
 
 
-def _rst(facts: Mapping[str, str], answer: list[str], rates: list[list[str]]) -> str:
-    lines = [*map(_escape, answer), ""]
+def _rst(
+    facts: Mapping[str, str], answer: list[str], rates: list[list[Cell]], picture: bytes
+) -> str:
+    lines = [*map(_escape, answer), "", *_image(picture), ""]
     if rates:
-        lines += _list_table(
-            "Solve rate in % with its 95 % Wilson interval, execution horizon max(d, 1)", rates
-        )
-    lines += _list_table("What was run", [[key, value] for key, value in facts.items()], header=0)
+        lines += _list_table(TITLE, rates)
+    told = [[Cell(key), Cell(value)] for key, value in facts.items()]
+    lines += _list_table("What was run", told, header=0)
     return "\n".join(lines)
 
 
-def _list_table(title: str, rows: list[list[str]], header: int = 1) -> list[str]:
+def _image(picture: bytes) -> list[str]:
+    """The picture inside the text; docutils refuses lines beyond 10,000 letters."""
+    text = base64.b64encode(picture).decode()
+    parts = [text[i : i + 4000] for i in range(0, len(text), 4000)]
+    head = [".. image:: data:image/png;base64,", *(f"   {part}" for part in parts)]
+    return [*head, f"   :alt: {ALT}", "   :width: 100%"]
+
+
+def _list_table(title: str, rows: list[list[Cell]], header: int = 1) -> list[str]:
     lines = [f".. list-table:: {title}", f"   :header-rows: {header}", ""]
     for row in rows:
         for i, cell in enumerate(row):
-            lines.append(f"   {'* -' if i == 0 else '  -'} {_escape(cell)}")
+            text = f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text)
+            lines.append(f"   {'* -' if i == 0 else '  -'} {text}")
     return [*lines, ""]
 
 

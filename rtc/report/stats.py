@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from rtc.report.order import in_order
 from rtc.storage.tables import wilson_interval
 
 PAIR = ["level", "seed", "delay", "horizon", "estimate", "delay_distribution", "rollout"]
@@ -167,7 +168,7 @@ def paired_table(
     method and delay, and one, with an empty delay, over all delays of two steps and more.
     """
     line = paper_line(rollouts, over="delay")
-    methods = list(dict.fromkeys(line["method"]))
+    methods = in_order(line["method"])
     rows: list[dict[str, Any]] = []
     for baseline in [name for name in baselines if name in methods]:
         for method in [name for name in methods if name != baseline]:

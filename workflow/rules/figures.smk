@@ -95,6 +95,7 @@ rule summary:
         evaluations="results/evaluations.csv",
         timings="results/timings.csv",
         rollouts=[f"{path}.parquet" for path in EVALUATIONS],
+        figure="results/figures/figure_5.png",
     output:
         markdown="results/summary.md",
         rst="results/summary.rst",

@@ -11,6 +11,7 @@ with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
         snakemake.input.timings,
         list(snakemake.input.rollouts),
         snakemake.params.facts | {"Versions": versions(), "Commit": commit()},
+        figure=snakemake.input.figure,
         markdown=snakemake.output.markdown,
         rst=snakemake.output.rst,
     )

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from rtc.report.order import in_order
 from rtc.storage.io import atomic_path
 
 STYLE = Path(__file__).with_name("rtc.mplstyle")
@@ -50,7 +51,7 @@ OTHER_DASHES = ("-", "--", "-.")
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
-    """Returns a style for each method, known ones first, in a fixed order.
+    """Returns a style for each method, in the one order of `rtc.report.order`.
 
     A known method always has its own. Another takes the place that its name hashes to, so it
     looks the same in every figure; where two names meet, the later in the alphabet moves on.
@@ -72,7 +73,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
         free = new_color or [style for style in around if style not in taken] or around
         taken.append(free[0])
         styles[name] = free[0]
-    return styles
+    return {name: styles[name] for name in in_order(methods)}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,23 @@
+"""One order of methods, for legends, panels and tables alike. Reads nothing."""
+
+from collections.abc import Iterable
+
+# The baseline; ways to mix chunks or to choose among samples; ways to hold on to the chunk in
+# execution, from the crudest to guidance; those with a training of their own.
+ORDER = (
+    "naive",
+    *("te", "bid_rejection", "bid"),
+    *("diffuser_overwrite", "hard_masking", "realtime"),
+    "ttrtc",
+)
+
+
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Each method once. A variant (realtime_beta_2) follows the method that its name begins
+    with; methods that are not known come last, by the alphabet."""
+    return sorted(set(methods), key=lambda name: (_place(name), name))
+
+
+def _place(name: str) -> int:
+    near = [known for known in ORDER if name == known or name.startswith(f"{known}_")]
+    return ORDER.index(max(near, key=len)) if near else len(ORDER)
