@@ -6,42 +6,86 @@ EVALUATIONS = [
     for label, method in RUN.methods.items()
     for seed in range(RUN.policies[method.policy].seeds)
 ]
-
-
-rule evaluation:
-    input:
-        level="results/levels/{level}.npz",
-        policy=f"{POLICY}/policy.json",
-        checkpoints=f"{POLICY}/checkpoints",
-    output:
-        cells=f"{EVALUATION}.csv",
-        rollouts=f"{EVALUATION}.parquet",
-        timing=f"{EVALUATION}.timing.csv",
-    log:
-        f"results/logs/evaluations/{{level}}/{{policy}}/seed_{{seed}}/{{method}}.log",
-    benchmark:
-        f"results/benchmarks/evaluations/{{level}}/{{policy}}/seed_{{seed}}/{{method}}.tsv"
-    threads: stage_threads("evaluations")
-    resources:
-        **stage_resources("evaluations", GPU),
-    params:
-        method=lambda wildcards: section(RUN.methods[wildcards.method]),
-        cells=[dataclasses.asdict(cell) for cell in RUN.cells],
-        config=section(RUN.evaluation, "cells"),
-        env=section(RUN.env),
-        seed=RUN.seed,
-        code=lambda wildcards: method_code(RUN.methods[wildcards.method].method),
-    script:
-        "../scripts/evaluation.py"
-
-
+PER_JOB = RUN.evaluation.methods_per_job
 # Methods that draw several samples take longest; begun last, they would run alone in the end.
 SAMPLING = [
     label
     for label, method in RUN.methods.items()
     if method.options.get("samples", 1) != 1
 ]
-if SAMPLING:
+
+
+def method_groups():
+    """{rule's name: methods of one policy that share a job}; None is each on its own."""
+    if PER_JOB == 1:
+        return {"evaluation": None}
+    groups = {}
+    for policy in dict.fromkeys(method.policy for method in RUN.methods.values()):
+        labels = [
+            label for label, method in RUN.methods.items() if method.policy == policy
+        ]
+        for first in range(0, len(labels), PER_JOB):
+            groups[f"evaluation_{policy}_{first}"] = labels[first : first + PER_JOB]
+    return groups
+
+
+def of_methods(labels, pattern):
+    """The output pattern once per method of a shared job, or with its wildcards kept."""
+    if labels is None:
+        return [pattern]
+    policy = RUN.methods[labels[0]].policy
+    pattern = pattern.replace("{policy}", policy)
+    return [pattern.replace("{method}", label) for label in labels]
+
+
+def methods_of(labels, wildcards):
+    return [wildcards.method] if labels is None else labels
+
+
+for name, labels in method_groups().items():
+
+    rule:
+        name:
+            name
+        input:
+            level="results/levels/{level}.npz",
+            policy=of_methods(labels, f"{POLICY}/policy.json")[0],
+            checkpoints=of_methods(labels, f"{POLICY}/checkpoints")[0],
+        output:
+            cells=of_methods(labels, f"{EVALUATION}.csv"),
+            rollouts=of_methods(labels, f"{EVALUATION}.parquet"),
+            timing=of_methods(labels, f"{EVALUATION}.timing.csv"),
+        log:
+            of_methods(
+                labels,
+                "results/logs/evaluations/{level}/{policy}/seed_{seed}/{method}.log",
+            )[0],
+        benchmark:
+            of_methods(
+                labels,
+                "results/benchmarks/evaluations/{level}/{policy}/seed_{seed}/{method}.tsv",
+            )[0]
+        threads: stage_threads("evaluations")
+        resources:
+            **stage_resources("evaluations", GPU),
+        params:
+            methods=lambda wildcards, labels=labels: {
+                label: section(RUN.methods[label])
+                for label in methods_of(labels, wildcards)
+            },
+            cells=[dataclasses.asdict(cell) for cell in RUN.cells],
+            config=section(RUN.evaluation, "cells", "methods_per_job"),
+            env=section(RUN.env),
+            seed=RUN.seed,
+            code=lambda wildcards, labels=labels: {
+                label: method_code(RUN.methods[label].method)
+                for label in methods_of(labels, wildcards)
+            },
+        script:
+            "../scripts/evaluation.py"
+
+
+if SAMPLING and PER_JOB == 1:
 
     use rule evaluation as evaluation_of_samples with:
         wildcard_constraints:

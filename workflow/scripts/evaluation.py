@@ -1,4 +1,4 @@
-"""One method on one policy: every cell of the sweep."""
+"""Methods on one policy, one or several in one process: every cell of the sweep."""
 
 from pathlib import Path
 
@@ -11,19 +11,23 @@ with job(
     jobs_per_gpu=snakemake.config["jobs_per_gpu"],
 ):
     from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig, build
-    from rtc.evaluate import evaluate_method
+    from rtc.evaluate import Outputs, evaluate_methods
     from rtc.levels import Level
 
-    params, where = snakemake.params, snakemake.wildcards
-    evaluate_method(
+    params, files = snakemake.params, snakemake.output
+    methods = {
+        label: build(MethodConfig, method, f"methods.{label}")
+        for label, method in params.methods.items()
+    }
+    shared = {"cells": params.cells, "methods_per_job": len(methods)}
+    evaluate_methods(
         Level.load(snakemake.input.level),
         build(EnvConfig, params.env, "env"),
         Path(snakemake.input.policy).parent,
-        where.method,
-        build(MethodConfig, params.method, f"methods.{where.method}"),
-        build(EvaluationConfig, params.config | {"cells": params.cells}, "evaluation"),
-        Path(snakemake.output.cells),
-        Path(snakemake.output.rollouts),
+        methods,
+        build(EvaluationConfig, params.config | shared, "evaluation"),
+        [Outputs(Path(csv), Path(parquet)) for csv, parquet in zip(files.cells, files.rollouts)],
         seed=params.seed,
         state_dir=Path("results/.state/evaluations"),
+        code=params.code if len(methods) > 1 else None,
     )
