@@ -144,6 +144,34 @@ def start_inputs(policy, group):
     ]
 
 
+def method_groups():
+    """{rule's name: methods of one policy that share a job}; None is each on its own."""
+    per_job = RUN.evaluation.methods_per_job
+    if per_job == 1:
+        return {"evaluation": None}
+    groups = {}
+    for policy in dict.fromkeys(method.policy for method in RUN.methods.values()):
+        labels = [
+            label for label, method in RUN.methods.items() if method.policy == policy
+        ]
+        for first in range(0, len(labels), per_job):
+            groups[f"evaluation_{policy}_{first}"] = labels[first : first + per_job]
+    return groups
+
+
+def of_methods(labels, pattern):
+    """The output pattern once per method of a shared job, or with its wildcards kept."""
+    if labels is None:
+        return [pattern]
+    policy = RUN.methods[labels[0]].policy
+    pattern = pattern.replace("{policy}", policy)
+    return [pattern.replace("{method}", label) for label in labels]
+
+
+def methods_of(labels, wildcards):
+    return [wildcards.method] if labels is None else labels
+
+
 def method_code(method):
     """Digest of the evaluation's code without the files of the other methods."""
     others = set(built_in_methods()) - {method}

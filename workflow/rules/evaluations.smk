@@ -6,40 +6,12 @@ EVALUATIONS = [
     for label, method in RUN.methods.items()
     for seed in range(RUN.policies[method.policy].seeds)
 ]
-PER_JOB = RUN.evaluation.methods_per_job
 # Methods that draw several samples take longest; begun last, they would run alone in the end.
 SAMPLING = [
     label
     for label, method in RUN.methods.items()
     if method.options.get("samples", 1) != 1
 ]
-
-
-def method_groups():
-    """{rule's name: methods of one policy that share a job}; None is each on its own."""
-    if PER_JOB == 1:
-        return {"evaluation": None}
-    groups = {}
-    for policy in dict.fromkeys(method.policy for method in RUN.methods.values()):
-        labels = [
-            label for label, method in RUN.methods.items() if method.policy == policy
-        ]
-        for first in range(0, len(labels), PER_JOB):
-            groups[f"evaluation_{policy}_{first}"] = labels[first : first + PER_JOB]
-    return groups
-
-
-def of_methods(labels, pattern):
-    """The output pattern once per method of a shared job, or with its wildcards kept."""
-    if labels is None:
-        return [pattern]
-    policy = RUN.methods[labels[0]].policy
-    pattern = pattern.replace("{policy}", policy)
-    return [pattern.replace("{method}", label) for label in labels]
-
-
-def methods_of(labels, wildcards):
-    return [wildcards.method] if labels is None else labels
 
 
 for name, labels in method_groups().items():
@@ -85,7 +57,7 @@ for name, labels in method_groups().items():
             "../scripts/evaluation.py"
 
 
-if SAMPLING and PER_JOB == 1:
+if SAMPLING and RUN.evaluation.methods_per_job == 1:
 
     use rule evaluation as evaluation_of_samples with:
         wildcard_constraints:
