@@ -42,6 +42,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    compare = commands.add_parser(
+        "compare",
+        help="set a method of your own beside naive, realtime and ttrtc on the shipped policies",
+        description="Evaluates a method, given by import path (or a built-in one by name), beside "
+        "naive, realtime and ttrtc on the policies in pretrained/: tables here, a figure and the "
+        "rest under results/compare. Again, it goes on where it was.",
+    )
+    compare.add_argument("method", help="mypackage.my_method:Mine")
+    compare.add_argument("options", nargs="*", help="the method's hyper-parameters: gain=2.0 ...")
+    compare.add_argument("--levels", nargs="+", default=[], help="default: all that are shipped")
+    compare.add_argument("--delays", nargs="+", default=[], help="default: 1 2 3 4")
+    compare.add_argument("--rollouts", type=int, default=128, help="a cell; default: 128")
+    compare.add_argument("--policy", default="flow", help="it runs on: flow (default), flow_ttrtc")
+    compare.add_argument("--name", help="what tables call it; default: the class's name")
+    compare.add_argument("--cores", default="all", help="default: all")
+    compare.set_defaults(command=_compare)
+
     levels = commands.add_parser("levels", help="list the levels that can be named")
     levels.add_argument("--packaged", action="store_true", help="Kinetix's own levels too")
     levels.set_defaults(command=_levels)
@@ -94,6 +111,29 @@ def _run(_: argparse.Namespace, rest: list[str]) -> int:
     from rtc.jobs.run import run
 
     return run(rest or ["--cores", "all"])
+
+
+def _compare(options: argparse.Namespace, _: list[str]) -> int:
+    from rtc.jobs.compare import DELAYS, plan_comparison, run_comparison
+    from rtc.report.comparison import write_comparison
+
+    # After --levels and --delays argparse takes the method's options for more of these.
+    lists = [options.levels, options.delays, options.options]
+    given = [text for values in lists for text in values if "=" in text or values is lists[2]]
+    levels, delays = ([text for text in values if "=" not in text] for values in lists[:2])
+    comparison = plan_comparison(
+        options.method,
+        given,
+        levels=levels,
+        delays=delays or DELAYS,
+        rollouts=options.rollouts,
+        policy=options.policy,
+        name=options.name,
+    )
+    if code := run_comparison(comparison, ["--cores", options.cores]):
+        return code
+    print(write_comparison(comparison.folder, comparison.label, comparison.rollouts()))
+    return 0
 
 
 def _levels(options: argparse.Namespace, _: list[str]) -> int:

@@ -48,6 +48,21 @@ def code_digest(module: str, without: tuple[str, ...] = ()) -> str:
     return sha.hexdigest()[:16]
 
 
+def class_digest(name: str) -> str:
+    """Sixteen hex digits over the file that holds "package.module:Class", comments aside.
+
+    What that file imports is not followed. Empty if there is no such Python file.
+    """
+    from rtc.config.source_code import Undecided, locate
+    from rtc.errors import RtcError
+
+    try:
+        body = locate(name.partition(":")[0]).body
+    except (RtcError, Undecided):
+        return ""
+    return hashlib.sha256("".join(map(ast.dump, body)).encode()).hexdigest()[:16]
+
+
 @functools.cache
 def _meaning(path: Path) -> str:
     return _read(path)[0]

@@ -11,7 +11,7 @@ on, the commit, and what the run scored. Imports no jax.
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,23 @@ def find_source(source: str | Path) -> Path:
     if not source.exists() and source.parts[:1] == ("pretrained",):
         return pretrained_folder().joinpath(*source.parts[1:])
     return source
+
+
+def levels_left_out(sources: Iterable[str], levels: Iterable[str]) -> list[str]:
+    """Levels for which one of the sources under `pretrained/` is not shipped.
+
+    sources: with {level} for the level's name. Raises ArtifactError if no level is left.
+    """
+    levels = list(levels)
+    ours = [source for source in sources if Path(source).parts[:1] == ("pretrained",)]
+    places = {level: [find_source(s.replace("{level}", level)) for s in ours] for level in levels}
+    missing = [level for level in levels if not all(p.exists() for p in places[level])]
+    if levels and len(missing) == len(levels):
+        raise ArtifactError(
+            f"{pretrained_folder()}: nothing is shipped for {', '.join(levels[:3])}"
+            f"{', ...' if len(levels) > 3 else ''}; learn it: make, then snakemake pretrained"
+        )
+    return missing
 
 
 def check_level(level: str, learned: str, today: str, where: Path) -> None:

@@ -15,7 +15,8 @@ from rtc.errors import ConfigError, RtcError
 from rtc.levels import level_file, safe_name
 from rtc.config.method_options import built_in_methods
 from rtc.config.run import ImportedPolicy, load_run_config
-from rtc.jobs.sources import code_digest
+from rtc.jobs.sources import class_digest, code_digest
+from rtc.storage.pretrained import levels_left_out
 
 # Jobs and files are kept until the end, by the hundred thousand at scale; looking them through
 # for garbage every 700 objects takes a fifth of the planning.
@@ -45,6 +46,16 @@ TRAINED = {
 IMPORTED = {
     name: p for name, p in RUN.policies.items() if isinstance(p, ImportedPolicy)
 }
+# Levels whose policies are to be taken from pretrained/ and are not shipped there yet.
+USED = {method.policy for method in RUN.methods.values()}
+try:
+    for name in levels_left_out(
+        [p.source for n, p in IMPORTED.items() if n in USED], LEVELS
+    ):
+        logger.warning(f"{name}: not in pretrained/, so left out")
+        del LEVELS[name]
+except RtcError as error:
+    raise WorkflowError(str(error)) from None
 
 
 wildcard_constraints:
@@ -173,11 +184,13 @@ def methods_of(labels, wildcards):
 
 
 def method_code(method):
-    """Digest of the evaluation's code without the files of the other methods."""
+    """Digest of the evaluation's code without the files of the other methods, and of the file
+    of a method that is given by its import path."""
     others = set(built_in_methods()) - {method}
-    return code_digest(
+    code = code_digest(
         "rtc.evaluate", without=tuple(f"rtc.methods.{name}" for name in others)
     )
+    return code + class_digest(method) if ":" in method else code
 
 
 def write_report(config, snakefile):

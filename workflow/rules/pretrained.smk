@@ -1,8 +1,8 @@
 # What was learned -> pretrained/: `snakemake pretrained` ships the levels of the config that are
 # finished, in float16, with a manifest and a card; other levels stay as they are there.
-NEEDED = {method.policy: [] for method in RUN.methods.values()}
+NEEDED = {policy: [] for policy in TRAINED if policy in USED}
 for method in RUN.methods.values():
-    if method.options.get("weak_epoch") is not None:
+    if method.policy in NEEDED and method.options.get("weak_epoch") is not None:
         NEEDED[method.policy].append(method.options["weak_epoch"])
 
 

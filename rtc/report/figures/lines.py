@@ -74,7 +74,8 @@ def paper_figure_5(evaluations: pd.DataFrame, how: str = "pooled") -> Figure:
         left, right = figure.subfigures(1, 2, width_ratios=[width, 4.0], wspace=0.03)
         panels = left.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         _level_panels(panels, line, levels, "delay", columns, styles)
-        for axes, over in zip(right.subplots(2, 1, squeeze=False).ravel(), ("horizon", "delay")):
+        shown = _averages(evaluations)
+        for axes, over in zip(right.subplots(len(shown), 1, squeeze=False).ravel(), shown):
             _draw_average(axes, evaluations, over, how, styles)
         method_legend(figure, styles)
     return figure
@@ -84,11 +85,18 @@ def _one_level(evaluations: pd.DataFrame, level: str, styles: dict[str, MethodSt
     """The two lines of a single level, side by side: there is nothing to average."""
     with house_style():
         figure = Figure(figsize=(8.0, 3.7))
-        for axes, over in zip(figure.subplots(1, 2), ("horizon", "delay")):
+        shown = _averages(evaluations)
+        for axes, over in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown):
             _draw_average(axes, evaluations, over, "pooled", styles)
             axes.set_title(f"{readable(level)}, {RULE[over]}")
         method_legend(figure, styles)
     return figure
+
+
+def _averages(evaluations: pd.DataFrame) -> list[str]:
+    """The averages that figure 5 shows: against the horizon only if there are several."""
+    several = paper_line(evaluations, "horizon")["horizon"].nunique() > 1
+    return ["horizon", "delay"] if several else ["delay"]
 
 
 def _average(evaluations: pd.DataFrame, over: str, how: str) -> Figure:
