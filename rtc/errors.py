@@ -75,5 +75,5 @@ def check_number(name: str, value: object, low: float = -math.inf) -> None:
 
 def shown(value: object) -> str:
     """What messages call a value: itself where it is short, else its type."""
-    text = repr(value)
+    text = str(value) if isinstance(value, numbers.Number) else repr(value)
     return text if len(text) <= 40 and "\n" not in text else type(value).__name__

@@ -13,7 +13,7 @@ import numpy as np
 
 from rtc.config.sections import EnvConfig, ExpertConfig
 from rtc.env.wrappers import push_history, start_history
-from rtc.errors import ArtifactError
+from rtc.errors import ArtifactError, check_key
 from rtc.experts.actor_critic import (
     ActorCritic,
     action_distribution,
@@ -24,7 +24,9 @@ from rtc.experts.actor_critic import (
 from rtc.levels import load_level
 from rtc.storage.checkpoints import mend_command, restore_checkpoint
 from rtc.storage.pretrained import find_pretrained
-from rtc.types import Array, Float, Key
+from rtc.types import Array, Float, Key, checked
+
+fits_expert = checked(o="observation_size", d="input_size", a="action_low.size")
 
 # What expert.json must say for an expert to be loaded.
 REQUIRED = ("level", "level_digest", "seed", "observation", "actions", "history", "checkpoints")
@@ -33,7 +35,7 @@ REQUIRED = ("level", "level_digest", "seed", "observation", "actions", "history"
 @dataclass(frozen=True)
 class Expert:
     """A trained expert. params: of one checkpoint. update: that checkpoint's number.
-    info: all of `expert.json`."""
+    info: all of `expert.json`. Raises ArgumentError for arrays that do not fit it."""
 
     params: ActorCritic
     update: int
@@ -45,20 +47,33 @@ class Expert:
         return np.asarray(self.info["actions"]["low"], np.float32)
 
     @property
+    def observation_size(self) -> int:
+        """Entries of an observation (o)."""
+        return len(self.info["observation"]["indices"])
+
+    @property
+    def input_size(self) -> int:
+        """Entries of the policy input (d): the last observations, then the last action."""
+        return self.params.actor[0].kernel.shape[0]
+
+    @property
     def solve_rate(self) -> float:
         """Share of the episodes solved in the training interval before the checkpoint."""
         return checkpoint_entry(self.info, self.update)["solve_rate"]
 
+    @fits_expert
     def start(self, obs: Float[Array, "b o"]) -> Float[Array, "b d"]:
         """Policy input at the first observation of an episode."""
         return start_history(obs, self.info["history"], len(self.action_low))
 
+    @fits_expert
     def push(
         self, history: Float[Array, "b d"], obs: Float[Array, "b o"], action: Float[Array, "b a"]
     ) -> Float[Array, "b d"]:
         """Policy input after `action` led to `obs`."""
         return push_history(history, obs, action)
 
+    @fits_expert
     def action(
         self,
         rng: Key | None,
@@ -72,6 +87,7 @@ class Expert:
         """
         mean, std = action_distribution(self.params.actor, self.params.log_std, history)
         if noise is None:
+            check_key(rng, "noise")
             noise = jax.random.normal(rng, mean.shape)
         return squash(sample_normal(mean, std, self.action_low, noise), self.action_low)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from rtc.errors import check_whole
 from rtc.flow.network import VelocityNetwork, fits_policy
-from rtc.types import Array, Float, Int, Key
+from rtc.types import Array, Float, Int, Key, checked
 
 
 def delay_probabilities(simulated_delay: int) -> Float[Array, "d"]:
@@ -17,6 +17,7 @@ def delay_probabilities(simulated_delay: int) -> Float[Array, "d"]:
     return jax.nn.softmax(-jnp.arange(simulated_delay, dtype=jnp.float32))
 
 
+@checked()
 def draw_delay(rng: Key, simulated_delay: int, batch_size: int) -> Int[Array, "b"]:
     """One delay for each sample, from `delay_probabilities`."""
     logits = jnp.log(delay_probabilities(simulated_delay))

@@ -51,8 +51,9 @@ def flow_steps(policy: VelocityNetwork, num_steps: int) -> FlowStep:
     return FlowStep(jnp.arange(num_steps, dtype=jnp.float32) / num_steps, modulations)
 
 
+@fits_policy
 def initial_noise(
-    policy: VelocityNetwork, rng: Key | None, noise: Array | None, batch_size: int
+    policy: VelocityNetwork, rng: Key | None, noise: Float[Array, "b h a"] | None, batch_size: int
 ) -> Float[Array, "b h a"]:
     """`noise` if given, else standard normal numbers from `rng`."""
     if noise is not None:

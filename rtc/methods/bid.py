@@ -15,7 +15,7 @@ from rtc.errors import ConfigError
 from rtc.flow import FlowPolicy, get_prefix_weights, sample, sample_from
 from rtc.flow import flow_steps as make_steps
 from rtc.methods.interface import Context, with_carry
-from rtc.types import Array, Float, PyTree
+from rtc.types import Array, Float, PyTree, checked
 
 # So many rows go through the network at once: memory does not grow with batch x samples.
 ROWS_AT_ONCE = 4096
@@ -48,6 +48,7 @@ class Bid:
         """One forward pass a step and sample, of each policy."""
         return flow_steps * self.samples * (1 if self.keep is None else 2)
 
+    @checked()
     def __call__(
         self,
         policy: FlowPolicy,

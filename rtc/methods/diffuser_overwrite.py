@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from rtc.flow import Estimate, FlowPolicy, FlowStep, integrate
 from rtc.flow import flow_steps as make_steps
 from rtc.methods.interface import Context, with_carry
-from rtc.types import Array, PyTree
+from rtc.types import Array, PyTree, checked
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class DiffuserOverwrite:
         """One forward pass a step."""
         return flow_steps
 
+    @checked()
     def __call__(
         self,
         policy: FlowPolicy,

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from rtc.flow import FlowPolicy
-from rtc.types import Array, Key, PyTree
+from rtc.types import Array, Float, Int, Key, Keys, PyTree
 
 
 class Context(NamedTuple):
@@ -18,12 +18,12 @@ class Context(NamedTuple):
     can be compared pairwise: take the noise of the flow from here.
     """
 
-    obs: Array
-    previous: Array
-    delay: Array
-    horizon: Array
-    key: Key
-    noise: Array
+    obs: Float[Array, "b o"]
+    previous: Float[Array, "b h a"]
+    delay: int | Int[Array, ""]
+    horizon: int | Int[Array, ""]
+    key: Keys | Key | None
+    noise: Float[Array, "k b h a"]
 
 
 @runtime_checkable

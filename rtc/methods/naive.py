@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from rtc.flow import FlowPolicy, sample
 from rtc.methods.interface import Context, with_carry
-from rtc.types import PyTree
+from rtc.types import PyTree, checked
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Naive:
         """One forward pass a step."""
         return flow_steps
 
+    @checked()
     def __call__(
         self,
         policy: FlowPolicy,

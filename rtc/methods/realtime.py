@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from rtc.errors import ConfigError, check_choice
 from rtc.flow import JACOBIANS, SCHEDULES, FlowPolicy
 from rtc.methods.interface import Context, with_carry
-from rtc.types import PyTree
+from rtc.types import PyTree, checked
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Realtime:
         """One forward pass a step, and one backward pass for the full Jacobian."""
         return flow_steps * (2 if self.jacobian == "full" else 1)
 
+    @checked()
     def __call__(
         self,
         policy: FlowPolicy,

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from rtc.errors import ConfigError
 from rtc.flow import FlowPolicy, sample
 from rtc.methods.interface import Context
-from rtc.types import Array, Bool, Float, Int, PyTree
+from rtc.types import Array, Bool, Float, Int, PyTree, checked
 
 
 class Chunks(NamedTuple):
@@ -60,6 +60,7 @@ class TemporalEnsemble:
         """One forward pass a step."""
         return flow_steps
 
+    @checked()
     def __call__(
         self,
         policy: FlowPolicy,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from rtc.flow import Estimate, FlowPolicy, FlowStep, flow_steps, integrate
 from rtc.methods.interface import Context, with_carry
-from rtc.types import Array, PyTree
+from rtc.types import Array, PyTree, checked
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class TrainingTimeRealtime:
         """One forward pass a step."""
         return flow_steps
 
+    @checked()
     def __call__(
         self,
         policy: FlowPolicy,

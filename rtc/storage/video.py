@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from rtc.errors import ArtifactError
+from rtc.errors import ArgumentError, ArtifactError, check_number
 from rtc.storage.io import atomic_path
 
 Frame = UInt8[np.ndarray, "_ _ 3"]  # height, width, RGB
@@ -20,15 +20,16 @@ def write_video(path: str | Path, frames: Iterable[Frame], fps: int | float = 30
 
     frames: [h, w, 3] uint8 RGB, all of one size; they are taken one at a time.
     fps: frames a second; a Kinetix step of two substeps lasts 1/30 s.
-    Raises ValueError if there is no frame or one differs in size, ArtifactError if the
+    Raises ArgumentError if there is no frame or one is no such array, ArtifactError if the
     encoder fails (a full disk, for instance).
     """
+    check_number("fps", fps, 1e-3)
     import imageio_ffmpeg
 
     stream = iter(frames)
     first = next(stream, None)
     if first is None:
-        raise ValueError("frames: expected at least one, got none")
+        raise ArgumentError("frames: expected at least one, got none")
     with atomic_path(path) as temporary, tempfile.TemporaryFile() as messages:
         command = [imageio_ffmpeg.get_ffmpeg_exe(), *_options(first, fps), str(temporary)]
         encoder = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=messages)
@@ -63,8 +64,12 @@ def _feed(encoder: subprocess.Popen, first: Frame, rest: Iterator[Frame]) -> int
     count = 0
     frame: Frame | None = first
     while frame is not None:
-        if frame.shape != first.shape:
-            raise ValueError(f"frames[{count}]: expected shape {first.shape}, got {frame.shape}")
+        if frame.shape != (*first.shape[:2], 3) or frame.dtype != np.uint8:
+            height, width = first.shape[:2]
+            raise ArgumentError(
+                f"frames[{count}]: expected uint8 [{height}, {width}, 3], "
+                f"got {frame.dtype} {list(frame.shape)}"
+            )
         try:
             encoder.stdin.write(np.ascontiguousarray(frame).tobytes())
         except BrokenPipeError:
@@ -97,10 +102,10 @@ def outline(frame: Frame, colour: tuple[int, int, int], width: int = 4) -> Frame
 def side_by_side(frames: Sequence[Frame], gap: int = 8) -> Frame:
     """Frames of one height in a row, with a light grey gap between them.
 
-    Raises ValueError if there is none or the heights differ.
+    Raises ArgumentError if there is none or the heights differ.
     """
     if len({frame.shape[0] for frame in frames}) != 1:
-        raise ValueError("frames: expected at least one, all of one height")
+        raise ArgumentError("frames: expected at least one, all of one height")
     height = frames[0].shape[0]
     bar = np.full((height, gap, 3), 220, np.uint8)
     parts = [part for frame in frames for part in (bar, frame)][1:]

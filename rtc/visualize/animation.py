@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rtc.errors import check_whole
 from rtc.storage.io import atomic_path
 from rtc.storage.video import write_video
 from rtc.visualize.comparison import WITH, WITHOUT
@@ -57,11 +58,8 @@ def animate_chunk_formation(
     noise, shown beside. fps: flow steps a second.
     Raises ValueError naming a missing key, a wrong rank, an index out of range or the suffix.
     """
-    path = Path(output_path)
-    if path.suffix not in (".mp4", ".gif"):
-        raise TrackingError(f"output_path: expected a name ending in .mp4 or .gif, got {path.name}")
-    if not 1 <= fps <= 60:
-        raise TrackingError(f"fps: {fps} is out of range, expected 1 to 60")
+    path = _film_path(output_path)
+    check_whole("fps", fps, 1, 60)
     if no_rtc_tracked is None:
         rtc = read_tracked(tracked_steps)
         runs = [(WITH if "correction" in rtc else WITHOUT, rtc)]
@@ -80,15 +78,34 @@ def write_film(path: str | Path, frames: Iterable[np.ndarray], fps: int) -> None
 
     Frames are taken one at a time; a .gif keeps a picture that stands still once, for longer.
     """
-    if Path(path).suffix != ".gif":
+    check_whole("fps", fps, 1, 100)
+    if _film_path(path).suffix != ".gif":
         write_video(path, frames, float(fps))
         return
     from PIL import Image
 
-    pictures = (Image.fromarray(frame).convert("P", palette=Image.ADAPTIVE) for frame in frames)
-    first = next(pictures)
+    pictures = (_picture(frame).convert("P", palette=Image.ADAPTIVE) for frame in frames)
+    first = next(pictures, None)
+    if first is None:
+        raise TrackingError("frames: expected at least one, got none")
     with atomic_path(path) as temporary:
         first.save(temporary, save_all=True, append_images=pictures, duration=1000 // fps, loop=0)
+
+
+def _film_path(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix not in (".mp4", ".gif"):
+        raise TrackingError(f"output_path: expected a name ending in .mp4 or .gif, got {path.name}")
+    return path
+
+
+def _picture(frame: np.ndarray) -> Any:
+    from PIL import Image
+
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        given = f"{frame.dtype} {list(frame.shape)}"
+        raise TrackingError(f"frames: expected uint8 [height, width, 3], got {given}")
+    return Image.fromarray(frame)
 
 
 def _frames(

@@ -278,7 +278,15 @@ def save_tracking_plots(
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes `figure` in the format of the path's suffix, whole or not at all."""
+    """Writes `figure` in the format of the path's suffix, whole or not at all.
+
+    Raises TrackingError for a suffix that matplotlib cannot write.
+    """
+    if not isinstance(figure, Figure):
+        raise TrackingError(f"figure: expected a matplotlib Figure, got {type(figure).__name__}")
+    known = figure.canvas.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in known:
+        raise TrackingError(f"path: expected a name ending in .png, .svg or .pdf, got {path}")
     with atomic_path(path) as temporary:
         metadata = {"Software": None} if Path(path).suffix == ".png" else None
         figure.savefig(temporary, dpi=DPI, metadata=metadata)

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from rtc.errors import ArgumentError, shown
+
 FigSize = tuple[float | int, float | int]
 
 # One colour for one meaning, in every picture; methods as in the figures of the report.
@@ -84,7 +86,16 @@ def styled(plot: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
 
 def new_figure(figsize: FigSize, title: str, subtitle: str = "") -> Figure:
-    """An empty figure with a title, and a line below it that says what it shows."""
+    """An empty figure with a title, and a line below it that says what it shows.
+
+    Raises ArgumentError unless figsize is width and height in inches, 0.5 to 200.
+    """
+    sides = np.asarray(figsize)
+    numbers = sides.shape == (2,) and sides.dtype.kind in "if"
+    if not numbers or not ((sides >= 0.5) & (sides <= 200)).all():
+        raise ArgumentError(
+            f"figsize: expected width and height, 0.5 to 200 inches, got {shown(figsize)}"
+        )
     figure = Figure(figsize=figsize, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.04)
     text = f"$\\bf{{{_math(title)}}}$"

@@ -1,6 +1,7 @@
 """An episode as a sequence of chunks: what was executed, and which chunk each action came from."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from rtc.errors import check_whole, shown
 from rtc.visualize.style import (
     PREVIOUS,
     SHADE,
@@ -20,7 +22,7 @@ from rtc.visualize.style import (
     shades,
     styled,
 )
-from rtc.visualize.tracked import TrackingError, check_index
+from rtc.visualize.tracked import TrackingError, check_finite, check_index, check_indices
 
 
 class ChunkTimeline(NamedTuple):
@@ -62,9 +64,10 @@ def plot_chunk_timeline(
     mark: a step to point at, the decision that other pictures show.
     Raises ValueError naming a wrong rank or an index out of range.
     """
-    episodes = {name: _checked(timeline, name) for name, timeline in timelines.items()}
-    if not episodes:
-        raise TrackingError("timelines: empty, expected at least one method")
+    if not isinstance(timelines, Mapping) or not timelines:
+        kind = "empty" if isinstance(timelines, Mapping) else type(timelines).__name__
+        raise TrackingError(f"timelines: {kind}, expected at least one method by its name")
+    episodes = {name: _checked(t, f"timelines[{name!r}]") for name, t in timelines.items()}
     dims = min(episode.actions.shape[1] for episode in episodes.values())
     dim = check_index(action_dim_idx, dims, "action_dim_idx")
     begin, end = _window(window, max(len(episode.actions) for episode in episodes.values()))
@@ -80,6 +83,8 @@ def plot_chunk_timeline(
         panel.set_title(_describe(name, episode))
         _bars_panel(bars, episode, method_color(name), (begin, end))
     _same_height(grid[::2])
+    if mark is not None:
+        check_whole("mark", mark, 0)
     if mark is not None and begin <= mark < end:
         grid[-2].annotate(
             "decision",
@@ -106,6 +111,7 @@ def switches(timeline: ChunkTimeline) -> np.ndarray:
 
 def switch_jumps(timeline: ChunkTimeline) -> np.ndarray:
     """Euclidean distance between the actions before and at each switch, [n]; see `used`."""
+    timeline = _checked(timeline, "timeline")
     at = switches(timeline)
     steps = timeline.actions[at] - timeline.actions[at - 1]
     return np.linalg.norm(steps if timeline.used is None else steps[:, timeline.used], axis=-1)
@@ -117,6 +123,7 @@ def mismatches(timeline: ChunkTimeline) -> np.ndarray:
     The mean absolute difference over those steps and the action dimensions; chunks of which
     nothing was executed, or that were there at once, do not count.
     """
+    timeline = _checked(timeline, "timeline")
     apart = []
     for number in np.unique(timeline.source).tolist():
         begin, ready = int(timeline.starts[number]), int(np.argmax(timeline.source == number))
@@ -129,34 +136,50 @@ def mismatches(timeline: ChunkTimeline) -> np.ndarray:
 
 
 def _checked(timeline: ChunkTimeline, name: str) -> ChunkTimeline:
+    """The arrays as numpy, once it is sure that they fit each other. Raises TrackingError."""
+    if not isinstance(timeline, ChunkTimeline):
+        raise TrackingError(f"{name}: expected a ChunkTimeline, got {type(timeline).__name__}")
     arrays = {}
     for field, rank in (("actions", 2), ("source", 1), ("starts", 1), ("chunks", 3)):
         array = np.asarray(getattr(timeline, field))
         if array.ndim != rank:
-            raise TrackingError(
-                f"timelines[{name!r}].{field}: expected rank {rank}, got rank {array.ndim}"
-            )
+            raise TrackingError(f"{name}.{field}: expected rank {rank}, got rank {array.ndim}")
+        check_finite(array, f"{name}.{field}")
         arrays[field] = array
+    actions, source, starts, chunks = arrays.values()
     for left, right in (("actions", "source"), ("starts", "chunks")):
         if len(arrays[left]) != len(arrays[right]):
             raise TrackingError(
-                f"timelines[{name!r}].{right}: expected {len(arrays[left])} entries like {left}, "
+                f"{name}.{right}: expected {len(arrays[left])} entries like {left}, "
                 f"got {len(arrays[right])}"
             )
-    if len(arrays["actions"]) == 0:
-        raise TrackingError(f"timelines[{name!r}].actions: empty, expected at least one step")
-    top = int(arrays["source"].max())
-    if top >= len(arrays["chunks"]):
+    if len(actions) == 0:
+        raise TrackingError(f"{name}.actions: empty, expected at least one step")
+    if chunks.shape[2] != actions.shape[1]:
         raise TrackingError(
-            f"timelines[{name!r}].source: chunk {top} is out of range, "
-            f"expected 0 to {len(arrays['chunks']) - 1}"
+            f"{name}.chunks: expected {actions.shape[1]} action dimensions like actions, "
+            f"got {chunks.shape[2]}"
         )
+    _check_numbers(source, len(chunks), f"{name}.source", "chunk")
+    _check_numbers(starts, len(actions) + 1, f"{name}.starts", "step")
+    if timeline.used is not None:
+        check_indices(timeline.used, actions.shape[1], f"{name}.used")
     return timeline._replace(**arrays)
+
+
+def _check_numbers(array: np.ndarray, size: int, name: str, what: str) -> None:
+    if array.dtype.kind not in "iu":
+        raise TrackingError(f"{name}: expected whole numbers, got {array.dtype}")
+    for value in (int(array.min()), int(array.max())):
+        if not 0 <= value < size:
+            raise TrackingError(f"{name}: {what} {value} is out of range, expected 0 to {size - 1}")
 
 
 def _window(window: tuple[int, int] | None, steps: int) -> tuple[int, int]:
     if window is None:
         return 0, steps
+    if len(window) != 2 or not all(isinstance(step, Integral) for step in window):
+        raise TrackingError(f"window: expected two whole numbers, got {shown(window)}")
     begin, end = window
     if not 0 <= begin < steps or begin >= end:
         raise TrackingError(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rtc.errors import RtcError, did_you_mean
+from rtc.errors import ArgumentError, did_you_mean, shown
 
 PER_STEP = ("x_t", "v_t", "correction", "error", "x_1_pred")
 AXES = ("step", "batch", "horizon", "action dimension")
@@ -24,7 +24,7 @@ LAYOUT: dict[str, tuple[str, ...]] = dict.fromkeys(PER_STEP, AXES) | {
 }
 
 
-class TrackingError(RtcError, ValueError):
+class TrackingError(ArgumentError):
     """Tracked steps lack a key, have a wrong shape, or an index points outside of them."""
 
 
@@ -36,7 +36,7 @@ def read_tracked(
     needed: keys that a picture cannot do without, besides `x_t`, `v_t` and `time`.
     name: how messages call the dict.
     Raises TrackingError (a ValueError) that names the missing key, or the key whose rank or
-    shape is wrong.
+    shape is wrong, or that holds something else than finite numbers.
     """
     if not isinstance(tracked_steps, Mapping):
         kind = type(tracked_steps).__name__
@@ -51,9 +51,22 @@ def read_tracked(
             )
     arrays = {key: np.asarray(tracked_steps[key]) for key in LAYOUT if key in tracked_steps}
     _check_shapes(arrays, name)
+    for key, array in arrays.items():
+        check_finite(array, f"{name}[{key!r}]")
     if "x_1" not in arrays:
         arrays["x_1"] = _end_of_flow(arrays)
     return arrays
+
+
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Raises TrackingError unless `array` holds finite numbers; where the first other one is."""
+    if array.dtype.kind in "OSUMmc":
+        raise TrackingError(f"{name}: expected numbers, got {array.dtype}")
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        raise TrackingError(
+            f"{name}: expected finite numbers, got nan or inf at {wrong[0].tolist()}"
+        )
 
 
 def _check_shapes(arrays: Mapping[str, np.ndarray], name: str) -> None:
@@ -113,7 +126,7 @@ def check_index(value: int, size: int, name: str) -> int:
     try:
         index = operator.index(value)
     except TypeError:
-        raise TrackingError(f"{name}: expected a whole number, got {value!r}") from None
+        raise TrackingError(f"{name}: expected a whole number, got {shown(value)}") from None
     if not -size <= index < size:
         raise TrackingError(f"{name}: {index} is out of range, expected 0 to {size - 1}")
     return index % size
@@ -123,6 +136,8 @@ def check_indices(values: Sequence[int] | None, size: int, name: str) -> list[in
     """`values` as indices from 0; None means all of them. Raises TrackingError."""
     if values is None:
         return list(range(size))
+    if isinstance(values, int):
+        raise TrackingError(f"{name}: expected several indices, as in [{values}], got {values}")
     indices = [check_index(value, size, name) for value in values]
     if not indices:
         raise TrackingError(f"{name}: empty, expected at least one of 0 to {size - 1}")

@@ -31,7 +31,7 @@ def test_a_film_of_the_flow_steps(suffix, guided, plain, tmp_path):
 def test_bad_options_are_named_before_anything_is_written(guided, tmp_path):
     with pytest.raises(ValueError, match=r"expected a name ending in .mp4 or .gif, got a.avi"):
         animate_chunk_formation(guided, tmp_path / "a.avi")
-    with pytest.raises(ValueError, match="fps: 0 is out of range"):
+    with pytest.raises(ValueError, match="fps: expected a whole number from 1 to 60, got 0"):
         animate_chunk_formation(guided, tmp_path / "a.gif", fps=0)
     with pytest.raises(ValueError, match="batch_idx: 5"):
         animate_chunk_formation(guided, tmp_path / "a.gif", batch_idx=5)
