@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import rtc
 from rtc.errors import RtcError
@@ -146,10 +147,24 @@ def _levels(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _check(options: argparse.Namespace, _: list[str]) -> int:
-    from rtc.config.run import load_files
+    from rtc.config.text import read_files
+    from rtc.levels import load_level
+    from rtc.levels.plan import find_artifact, plan_run
 
-    paths = [ROOT / "config/config.yaml", *options.config]
-    run = load_files(paths)
+    def find(*entry: Any) -> Any:
+        found = find_artifact(*entry)
+        if found is None:
+            from rtc.exchange.plan import read_artifact  # Imports jax, which takes seconds.
+
+            found = read_artifact(*entry)
+        return found
+
+    config = read_files([ROOT / "config/config.yaml", *options.config])
+    run, levels, _files = plan_run(config, find)
+    for level in levels.values():
+        load_level(level)
+    for note in run.notes:
+        print(f"note: {note}")
     print(
         f"valid: {len(run.levels)} levels, {run.experts.seeds} expert seeds, "
         f"{len(run.policies)} policies, {len(run.methods)} methods, {len(run.cells)} cells, "

@@ -60,7 +60,10 @@ def read_section(options: Mapping[str, Option], section: Any, where: str) -> dic
     check_keys(section, options, where)
     for key, option in options.items():
         if key not in section and option.default is REQUIRED:
-            raise ConfigError(f"{join(where, key)}: missing{_say_where(where)}")
+            shown = "" if where.startswith("methods.") else "; config/config.yaml shows its default"
+            raise ConfigError(
+                f"{join(where, key)}: missing; expected {describe(option.hint)}{shown}"
+            )
     return {
         key: convert(section[key], option.hint, join(where, key))
         for key, option in options.items()
@@ -126,11 +129,6 @@ def check_finite(value: Any, where: str) -> None:
 def join(where: str, key: Any) -> str:
     """The path of a key in a section."""
     return f"{where}.{key}" if where else f"{key}"
-
-
-def _say_where(where: str) -> str:
-    in_default = not where.startswith("methods.")
-    return "; config/config.yaml shows its default" if in_default else ""
 
 
 def _fields(kind: type) -> list[dataclasses.Field]:
@@ -251,7 +249,9 @@ def _describe(hint: Any) -> str:
         words = "a mapping"
     else:
         names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        words = names.get(kind, "anything" if kind is Any else getattr(kind, "__name__", str(kind)))
+        words = names.get(
+            kind, "see its meaning" if kind is Any else getattr(kind, "__name__", str(kind))
+        )
     return words + "".join(map(_range, bounds)) + _length(bounds, "characters")
 
 

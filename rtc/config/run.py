@@ -4,13 +4,20 @@
 the key's path, what was expected and the nearest valid name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtc.config.build import build, convert, options_of, read_section
 from rtc.config.cells import parse_cells
+from rtc.config.checks import (
+    check_epoch,
+    check_levels,
+    check_methods,
+    check_sizes,
+    prefix_note,
+)
 from rtc.config.method_options import method_options
 from rtc.config.sections import (
     Cell,
@@ -25,42 +32,76 @@ from rtc.config.text import check_size, one_line, read_files
 from rtc.errors import ConfigError, did_you_mean
 
 
+class Artifact(NamedTuple):
+    """What is known of an imported policy before it is imported. path: of the file that says so.
+    simulated_delay: of its training; None if it had none, or it is not known."""
+
+    path: Path
+    chunk_size: int
+    simulated_delay: int | None
+
+
+# (name in `policies`, its entry, levels as given) -> what is known, or None.
+FindArtifact = Callable[[str, ImportedPolicy, tuple[str, ...]], Artifact | None]
+
+
+def no_artifact(name: str, policy: ImportedPolicy, levels: tuple[str, ...]) -> None:
+    """Where no files are to be looked at."""
+
+
 @dataclass(frozen=True)
 class RunConfig(Configuration):
     """One run: the configuration with its policies completed, its methods split into their own
-    options and the rest, and the cells of the sweep."""
+    options and the rest, and the cells of the sweep.
+
+    chunk_size: H. notes: what the run asks of a method or policy that it was not made for; said
+    wherever its results are shown.
+    """
 
     policies: Mapping[str, PolicyConfig | ImportedPolicy]
     methods: Mapping[str, MethodConfig]
     cells: tuple[Cell, ...]
+    chunk_size: int
+    notes: tuple[str, ...]
 
 
-def load_run_config(config: Mapping[str, Any]) -> RunConfig:
+def load_run_config(
+    config: Mapping[str, Any], find_artifact: FindArtifact = no_artifact
+) -> RunConfig:
     """Checks a parsed configuration, the merged YAML, and builds its dataclasses.
 
+    find_artifact: says what is known of imported policies.
     Raises ConfigError: one line with the key's path, what was expected, the nearest name.
     """
     try:
-        return _load(config)
+        return _load(config, find_artifact)
     except ConfigError as error:
         raise ConfigError(one_line(str(error))) from None
 
 
-def _load(config: Mapping[str, Any]) -> RunConfig:
+def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     check_size(config)
     sections = build(Configuration, config, "")
     # A file laid over another takes an entry out by setting it to null.
     entries = {name: _without_nulls(sections, name) for name in ("policies", "methods")}
     policies = _policies(entries["policies"])
     methods = {label: _method(label, entry) for label, entry in entries["methods"].items()}
-    cells = parse_cells(sections.evaluation.cells, chunk_size=_chunk_size(policies))
-    run = RunConfig(
-        **vars(sections) | {"policies": policies, "methods": methods, "cells": tuple(cells)}
-    )
-    _check_levels(run)
-    _check_sizes(run)
-    _check_methods(run)
-    return run
+    check_levels(sections.levels)
+    artifacts = {
+        name: found
+        for name, policy in policies.items()
+        if isinstance(policy, ImportedPolicy)
+        and (found := find_artifact(name, policy, sections.levels))
+    }
+    chunk_size = _chunk_size(policies, artifacts)
+    cells = tuple(parse_cells(sections.evaluation.cells, chunk_size))
+    check_sizes(sections, policies, chunk_size)
+    check_methods(methods, policies)
+    delays = {name: found.simulated_delay for name, found in artifacts.items()}
+    delays |= {n: p.simulated_delay for n, p in policies.items() if isinstance(p, PolicyConfig)}
+    notes = [prefix_note(label, m, delays.get(m.policy), cells) for label, m in methods.items()]
+    own = {"policies": policies, "methods": methods, "cells": cells, "chunk_size": chunk_size}
+    return RunConfig(**vars(sections) | own, notes=tuple(filter(None, notes)))
 
 
 def _without_nulls(sections: Configuration, name: str) -> dict[str, Mapping[str, Any]]:
@@ -78,37 +119,58 @@ def _method(label: str, entry: Mapping[str, Any]) -> MethodConfig:
     return replace(method, options=read_section(options, method.options, where))
 
 
-def _check_levels(run: RunConfig) -> None:
-    for i, level in enumerate(run.levels):
-        if level in run.levels[:i]:
-            raise ConfigError(f"levels.{i}: {level!r} is given twice")
-
-
 def _policies(section: Mapping[str, Any]) -> dict[str, PolicyConfig | ImportedPolicy]:
-    """Completes each entry: what it leaves out comes from the policy it starts from."""
+    """Completes each entry: what it leaves out comes from the policy it starts from, or from the
+    first complete one. The order does not matter: Snakemake puts what the command line names
+    before what files hold."""
+    own = {name: entry for name, entry in section.items() if "import" not in entry}
+    needed = options_of(PolicyConfig).keys() - {"start_from"}
+    first = next((name for name in own if needed <= own[name].keys()), next(iter(own), ""))
     full: dict[str, dict[str, Any]] = {}
-    result: dict[str, PolicyConfig | ImportedPolicy] = {}
-    for name, entry in section.items():
-        where = f"policies.{name}"
-        if "import" in entry:
-            trained = options_of(PolicyConfig).keys() - options_of(ImportedPolicy)
-            if extra := sorted(trained & set(entry)):
-                raise ConfigError(f"{where}.{extra[0]}: an imported policy takes no such key")
-            result[name] = build(ImportedPolicy, entry, where)
-            continue
-        start = convert(entry.get("start_from"), StartFrom | None, f"{where}.start_from")
-        if start and start.policy not in full:
-            raise ConfigError(
-                f"{where}.start_from.policy: no policy {start.policy!r} above it"
-                f"{did_you_mean(start.policy, full)}"
-            )
-        base = full[start.policy] if start else next(iter(full.values()), {})
-        full[name] = {**base, "start_from": None, **entry}
-        result[name] = build(PolicyConfig, full[name], where)
-        if start:
-            _check_epoch(result, start.policy, start.epoch, f"{where}.start_from.epoch")
+    for name in own:
+        _complete(name, own, first, full)
+    result = {
+        name: build(PolicyConfig, full[name], f"policies.{name}")
+        if name in full
+        else _imported(name, entry)
+        for name, entry in section.items()
+    }
+    for name, policy in result.items():
+        if isinstance(policy, PolicyConfig) and (start := policy.start_from):
+            check_epoch(result, start.policy, start.epoch, f"policies.{name}.start_from.epoch")
             _check_same_shape(result, name, start.policy)
     return {name: _within(policy) for name, policy in result.items()}
+
+
+def _complete(
+    name: str,
+    own: Mapping[str, Mapping[str, Any]],
+    first: str,
+    full: dict[str, dict[str, Any]],
+    waiting: tuple[str, ...] = (),
+) -> None:
+    """Puts the complete entry into `full`, after those it rests on. waiting: what rests on it."""
+    where = f"policies.{name}.start_from"
+    start = convert(own[name].get("start_from"), StartFrom | None, where)
+    if start and start.policy not in own:
+        known = [other for other in own if other != name]
+        raise ConfigError(
+            f"{where}.policy: no policy {start.policy!r} that is trained here"
+            f"{did_you_mean(start.policy, known)}"
+        )
+    rests_on = start.policy if start else first
+    if start and rests_on in (*waiting, name):
+        raise ConfigError(f"{where}.policy: {name!r} cannot start from itself, through others too")
+    if rests_on not in (*full, *waiting, name):
+        _complete(rests_on, own, first, full, (*waiting, name))
+    full[name] = {**full.get(rests_on, {}), "start_from": None, **own[name]}
+
+
+def _imported(name: str, entry: Mapping[str, Any]) -> ImportedPolicy:
+    trained = options_of(PolicyConfig).keys() - options_of(ImportedPolicy)
+    if extra := sorted(trained & entry.keys()):
+        raise ConfigError(f"policies.{name}.{extra[0]}: an imported policy takes no such key")
+    return build(ImportedPolicy, entry, f"policies.{name}")
 
 
 def _within(policy: PolicyConfig | ImportedPolicy) -> PolicyConfig | ImportedPolicy:
@@ -116,17 +178,6 @@ def _within(policy: PolicyConfig | ImportedPolicy) -> PolicyConfig | ImportedPol
     if isinstance(policy, ImportedPolicy):
         return policy
     return replace(policy, keep_epochs=tuple(e for e in policy.keep_epochs if e <= policy.epochs))
-
-
-def _check_epoch(policies: Mapping[str, Any], name: str, epoch: int, where: str) -> None:
-    policy = policies[name]
-    kept = {*policy.keep_epochs, policy.epochs}
-    if epoch not in kept or epoch > policy.epochs:
-        raise ConfigError(
-            f"{where}: epoch {epoch} of {name!r} is not kept; "
-            f"add it to policies.{name}.keep_epochs "
-            f"(kept: {', '.join(map(str, sorted(e for e in kept if e <= policy.epochs)))})"
-        )
 
 
 def _check_same_shape(policies: Mapping[str, Any], name: str, start: str) -> None:
@@ -146,69 +197,32 @@ def _check_same_shape(policies: Mapping[str, Any], name: str, start: str) -> Non
             )
 
 
-def _chunk_size(policies: Mapping[str, PolicyConfig | ImportedPolicy]) -> int:
-    sizes = {p.action_chunk_size for p in policies.values() if isinstance(p, PolicyConfig)}
-    if len(sizes) > 1:
-        raise ConfigError(
-            f"policies: action_chunk_size must be the same for all policies of a run, "
-            f"got {sorted(sizes)}"
-        )
-    return sizes.pop() if sizes else 8
-
-
-def _check_sizes(run: RunConfig) -> None:
-    experts, datasets = run.experts, run.datasets
-    rows = experts.num_envs * experts.rollout_steps
-    if rows % experts.minibatches:
-        raise ConfigError(
-            f"experts.minibatches: {experts.minibatches} does not divide "
-            f"num_envs x rollout_steps = {rows}"
-        )
-    if experts.total_steps < rows:
-        raise ConfigError(
-            f"experts.total_steps: {experts.total_steps} is less than one update of {rows} steps"
-        )
-    if datasets.transitions % datasets.num_envs:
-        raise ConfigError(
-            f"datasets.num_envs: {datasets.num_envs} does not divide "
-            f"transitions = {datasets.transitions}"
-        )
-    chunk = _chunk_size(run.policies)
-    for name in ("traces", "videos"):
-        section = getattr(run, name)
-        if not section.delay <= section.horizon <= chunk - section.delay:
+def _chunk_size(
+    policies: Mapping[str, PolicyConfig | ImportedPolicy], artifacts: Mapping[str, Artifact]
+) -> int:
+    """H, which all policies of a run share; 8 where nothing says it."""
+    sizes = {}
+    for name, policy in policies.items():
+        size, found = policy.action_chunk_size, artifacts.get(name)
+        if found and size not in (None, found.chunk_size):
             raise ConfigError(
-                f"{name}.horizon: expected delay <= horizon <= {chunk} - delay, "
-                f"got delay {section.delay}, horizon {section.horizon}"
+                f"policies.{name}.action_chunk_size: {size}, but the chunks of {found.path} "
+                f"have {found.chunk_size} actions"
             )
+        sizes[name] = found.chunk_size if found else size
+    known = {name: size for name, size in sizes.items() if size is not None}
+    if len(set(known.values())) > 1:
+        told = ", ".join(f"{name} {size}" for name, size in known.items())
+        raise ConfigError(
+            f"policies: action_chunk_size must be the same for all policies of a run, got {told}"
+        )
+    return next(iter(known.values()), 8)
 
 
-def _check_methods(run: RunConfig) -> None:
-    for label, method in run.methods.items():
-        where = f"methods.{label}"
-        if method.policy not in run.policies:
-            raise ConfigError(
-                f"{where}.policy: no policy {method.policy!r}"
-                f"{did_you_mean(method.policy, run.policies)}"
-            )
-        policy = run.policies[method.policy]
-        weak = method.options.get("weak_epoch")
-        if weak is not None and isinstance(policy, PolicyConfig):
-            _check_epoch(run.policies, method.policy, weak, f"{where}.weak_epoch")
-        keep, samples = method.options.get("keep"), method.options.get("samples")
-        if keep is not None and samples is not None and keep > samples:
-            raise ConfigError(f"{where}.keep: {keep} is more than samples = {samples}")
-        if method.method == "ttrtc" and getattr(policy, "simulated_delay", 1) is None:
-            raise ConfigError(
-                f"{where}.policy: {method.policy!r} was not trained for a pinned prefix; "
-                f"name a policy with simulated_delay"
-            )
-
-
-def load_files(paths: list[Path]) -> RunConfig:
+def load_files(paths: list[Path], find_artifact: FindArtifact = no_artifact) -> RunConfig:
     """Lays configuration files over one another, as Snakemake does, and checks the result.
 
     paths: the complete file first, then those that hold only what differs.
     Raises ConfigError naming the file or the key.
     """
-    return load_run_config(read_files(paths))
+    return load_run_config(read_files(paths), find_artifact)

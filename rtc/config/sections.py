@@ -236,6 +236,10 @@ class ImportedPolicy:
     seeds: Annotated[
         int, Meta(ge=1, le=10_000, description="Number of seeds it is evaluated with.")
     ] = 1
+    action_chunk_size: Annotated[
+        Annotated[int, Meta(ge=2, le=256)] | None,
+        Meta(description="Actions per chunk (H); null takes what its policy.json says, else 8."),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -278,10 +282,11 @@ class EvaluationConfig:
     ]
     flow_steps: Annotated[int, Meta(ge=1, le=10_000, description="Euler steps of a chunk.")]
     cells: Annotated[
-        str | Mapping[str, Any] | tuple[Any, ...],
+        Any,
         Meta(
             description="all (24 cells), paper (figure 5's 11), {delays, horizons}, or a list of "
             "{delay, horizon, estimate}.",
+            extra_json_schema={"type": ["string", "object", "array"]},
         ),
     ]
     methods_per_job: Annotated[

@@ -39,7 +39,12 @@ MARKS = (KERNEL, "in_proj/bias", "out_proj/kernel", "mlp_stack/0/token_mix_in/ke
 
 
 def import_policy(
-    source: str | Path, level: Level, output: str | Path, *, stem: str | None = None
+    source: str | Path,
+    level: Level,
+    output: str | Path,
+    *,
+    stem: str | None = None,
+    chunk_size: int | None = None,
 ) -> None:
     """Brings a policy trained elsewhere into a folder of ours: checkpoints and `policy.json`.
 
@@ -47,11 +52,12 @@ def import_policy(
     (`logs-bc/<run>/31`), one pickle, or a policy folder of this pipeline; `{level}` in it
     stands for the level's name. One in `pretrained/` is found beside the package, too.
     stem: what the pickles are called, where that is not `worlds_l_<level>`.
-    Raises ArtifactError if there is nothing for the level, or it cannot be read.
+    chunk_size: H of the run's cells; None takes any.
+    Raises ArtifactError if there is nothing for the level, it cannot be read or has another H.
     """
     source, output = find_source(str(source).replace("{level}", level.name)), Path(output)
     if (source / "policy.json").is_file():
-        _copy_ours(source, level, output)
+        _copy_ours(source, level, output, chunk_size)
         return
     files = find_pickles(source, level, stem or reference_name(level.name))
     last = max(files)
@@ -74,6 +80,7 @@ def import_policy(
             for epoch, file in sorted(files.items())
         },
     }
+    _check_chunks(info, chunk_size, files[last])
     _check_width(info, level, files[last])
     for epoch, named in arrays.items():
         _check_shapes(named, info, files[epoch])
@@ -199,6 +206,15 @@ def _check_width(info: Mapping[str, Any], level: Level, path: Path) -> None:
         )
 
 
+def _check_chunks(info: Mapping[str, Any], chunk_size: int | None, path: Path) -> None:
+    found = info["model"]["action_chunk_size"]
+    if chunk_size not in (None, found):
+        raise ArtifactError(
+            f"{path}: chunks of {found} actions, but the cells of this run are those of chunks of "
+            f"{chunk_size}; write action_chunk_size: {found} beside import: in the configuration"
+        )
+
+
 def _check_shapes(named: Mapping[str, np.ndarray], info: Mapping[str, Any], path: Path) -> None:
     _, state = nnx.split(abstract_policy(info, path))
     wanted = {"/".join(map(str, place)): leaf.shape for place, leaf in nnx.to_flat_state(state)}
@@ -213,8 +229,9 @@ def _check_shapes(named: Mapping[str, np.ndarray], info: Mapping[str, Any], path
     need(named, tuple(wanted), path, "a whole flow policy")
 
 
-def _copy_ours(source: Path, level: Level, output: Path) -> None:
+def _copy_ours(source: Path, level: Level, output: Path, chunk_size: int | None) -> None:
     info = read_policy_info(source)
+    _check_chunks(info, chunk_size, source)
     if info["level"]["digest"] != level.digest:
         raise ArtifactError(
             f"{source}: trained on another level than {level.name} "

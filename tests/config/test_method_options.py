@@ -60,7 +60,7 @@ def test_fields_are_options_and_nothing_is_imported(here):
     assert list(options) == ["gain", "kind", "anything"]
     assert describe(options["gain"].hint) == "a number from 0 to 2"
     assert describe(options["kind"].hint) == "one of soft, hard"
-    assert describe(options["anything"].hint) == "anything"
+    assert describe(options["anything"].hint) == "see its meaning"
     assert options["gain"].default is REQUIRED
     assert options["kind"].default == "soft"
     assert "mine_a" not in sys.modules

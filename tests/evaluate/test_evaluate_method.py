@@ -28,7 +28,7 @@ from rtc.storage.tables import (
 )
 from tests.evaluate.toy_robot import ToyEnv, toy_policy
 
-ENV = EnvConfig(engine="toy", action_noise=0.1, reward="reference")
+ENV = EnvConfig(engine="specialised", action_noise=0.1, reward="reference")
 CONFIG = EvaluationConfig(rollouts=70, rollouts_per_batch=64, flow_steps=3, cells=None)
 SWEEP = [
     {"delay": 0, "horizon": 3},
@@ -273,3 +273,17 @@ def test_methods_that_share_a_process_write_the_same_bytes(evaluate, level, tmp_
     assert a.csv.read_bytes() == (alone[0] / "m.csv").read_bytes()
     assert a.timing.exists()
     assert b.csv.read_bytes() != (alone[1] / "m.csv").read_bytes()
+
+
+def test_prefixes_beyond_the_policy_s_training_are_logged(evaluate, monkeypatch, caplog):
+    load = stage.load_policy
+
+    def trained(path, epoch=None):
+        loaded = load(path, epoch)
+        loaded.info["config"] = {"simulated_delay": 2}
+        return loaded
+
+    monkeypatch.setattr(stage, "load_policy", trained)
+    cells = [{"delay": delay, "horizon": 4} for delay in (1, 2)]
+    evaluate(method=MethodConfig("ttrtc", "flow", {}), label="pinned", cells=cells)
+    assert "pinned at delay 2: its policy flow was trained for delays of at most 1" in caplog.text

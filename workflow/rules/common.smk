@@ -11,10 +11,11 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from rtc.errors import ConfigError, RtcError
-from rtc.levels import level_file, safe_name
+from rtc.errors import RtcError
+from rtc.levels import level_file
+from rtc.levels.plan import plan_run
 from rtc.config.method_options import built_in_methods
-from rtc.config.run import ImportedPolicy, load_run_config
+from rtc.config.sections import ImportedPolicy
 from rtc.jobs.sources import class_digest, code_digest
 from rtc.storage.pretrained import levels_left_out
 
@@ -23,19 +24,14 @@ from rtc.storage.pretrained import levels_left_out
 gc.set_threshold(200_000, 50, 100)
 
 try:
-    RUN = load_run_config(config)
-    # Safe file name of each level -> the name or path that the user gave.
-    LEVELS = {safe_name(level): level for level in RUN.levels}
-    if len(LEVELS) < len(RUN.levels):
-        twins = sorted(
-            n for n in LEVELS if sum(safe_name(x) == n for x in RUN.levels) > 1
-        )
-        raise ConfigError(
-            f"levels: two entries share the file name {twins[0]!r}; rename a file"
-        )
-    LEVEL_FILES = {name: level_file(level) for name, level in LEVELS.items()}
+    # Levels by the safe name of their files: as the user gave them, and where they lie.
+    RUN, LEVELS, LEVEL_FILES = plan_run(config)
 except RtcError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process:
+    for note in RUN.notes:
+        logger.warning(f"Note: {note}")
 
 GPU = 0 if RUN.device == "cpu" else 1
 EXPERT = "results/experts/{level}/seed_{seed}"

@@ -85,6 +85,7 @@ rule figures:
         names=list(FIGURES),
         threshold=RUN.datasets.min_solve_rate,
         cell=[RUN.traces.delay, RUN.traces.horizon],
+        notes=list(RUN.notes),
         code=code_digest("rtc.report.figures.gallery"),
     script:
         "../scripts/figures.py"
@@ -118,7 +119,8 @@ rule summary:
             f"{RUN.evaluation.flow_steps} flow steps",
             "Engine": RUN.env.engine,
             "Seed": str(RUN.seed),
-        },
+        }
+        | ({"Note": "; ".join(RUN.notes)} if RUN.notes else {}),
         code=code_digest("rtc.report.opening"),
     script:
         "../scripts/summary.py"

@@ -58,6 +58,7 @@ for policy, settings in IMPORTED.items():
         params:
             source=settings.source,
             policy=policy,
+            chunk_size=RUN.chunk_size,
             code=code_digest("rtc.exchange.policies"),
         script:
             "../scripts/import_policy.py"

@@ -18,4 +18,5 @@ with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
         names=snakemake.params.names,
         threshold=snakemake.params.threshold,
         cell=snakemake.params.cell,
+        notes=snakemake.params.notes,
     )

@@ -12,4 +12,5 @@ with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
         snakemake.params.source,
         Level.load(snakemake.input.level),
         Path(snakemake.output.summary[0]).parent,
+        chunk_size=snakemake.params.chunk_size,
     )

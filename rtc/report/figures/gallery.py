@@ -18,7 +18,7 @@ from rtc.report.figures import (
     smoothness,
     training,
 )
-from rtc.report.figures.style import save_figure
+from rtc.report.figures.style import note_on_top, save_figure
 from rtc.report.stats import paired_table
 from rtc.storage.io import write_csv, write_text
 from rtc.storage.tables import read_evaluations, read_rollouts, read_timings
@@ -59,6 +59,9 @@ GALLERY: dict[str, Callable[[Material], Figure]] = {
     "policy_curves": lambda m: training.policy_curves(m.policies),
 }
 
+# These show nothing of the evaluation.
+WITHOUT_NOTES = ("figure_8", "expert_curves", "policy_curves")
+
 
 def draw_gallery(
     evaluations: str | Path,
@@ -71,11 +74,13 @@ def draw_gallery(
     names: Sequence[str],
     threshold: float,
     cell: Sequence[int],
+    notes: Sequence[str] = (),
 ) -> None:
     """Draws figures of `GALLERY` as .svg and .png, and the table of paired differences.
 
     names: of the figures. experts: "level/seed" -> progress.csv. policies:
-    "level/policy/seed" -> progress.csv. Other arguments: see `Material`.
+    "level/policy/seed" -> progress.csv. notes: sentences on top of the evaluation's figures.
+    Other arguments: see `Material`.
     """
     folder = Path(output_dir)
     material = Material(
@@ -88,7 +93,10 @@ def draw_gallery(
         cell=(cell[0], cell[1]),
     )
     for name in names:
-        save_figure(GALLERY[name](material), folder / f"{name}.svg", folder / f"{name}.png")
+        figure = GALLERY[name](material)
+        if name not in WITHOUT_NOTES:
+            note_on_top(figure, notes)
+        save_figure(figure, folder / f"{name}.svg", folder / f"{name}.png")
     write_csv(folder / "paired_differences.csv", material.paired)
     write_text(folder / "paired_differences.html", paired.paired_html(material.paired))
 

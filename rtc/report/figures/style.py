@@ -5,6 +5,7 @@ their yellow, which does not show on white; shapes differ as well, for print wit
 """
 
 import contextlib
+import textwrap
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -167,6 +168,15 @@ def step_axis(axes: Axes, steps: pd.Series, label: str) -> None:
     axes.set_xticks(steps)
     axes.set_xlim(steps[0] - 0.25, steps[-1] + 0.25)
     axes.set_xlabel(label)
+
+
+def note_on_top(figure: Figure, notes: Sequence[str]) -> None:
+    """Sentences above everything else, small, in lines that fit the figure's width."""
+    letters = max(40, int(figure.get_figwidth() / 0.058))
+    text = "\n".join(textwrap.fill(note, letters) for note in notes)
+    if text:
+        with house_style():
+            figure.suptitle(text, x=0.01, ha="left", fontsize=7, color="#555555")
 
 
 def empty_figure(message: str) -> Figure:

@@ -1,0 +1,145 @@
+"""What of a configuration cannot work together, found before anything is trained."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rtc.config.sections import Cell, Configuration, ImportedPolicy, MethodConfig, PolicyConfig
+from rtc.errors import ConfigError, did_you_mean
+
+Policies = Mapping[str, PolicyConfig | ImportedPolicy]
+
+
+def check_levels(levels: Sequence[str]) -> None:
+    """Raises ConfigError if a level is listed twice."""
+    seen = set()
+    for i, level in enumerate(levels):
+        if level in seen:
+            raise ConfigError(f"levels.{i}: {level!r} is given twice")
+        seen.add(level)
+
+
+def check_sizes(config: Configuration, policies: Policies, chunk_size: int) -> None:
+    """Raises ConfigError, naming the key, where one size leaves nothing for another."""
+    trained = {name: p for name, p in policies.items() if isinstance(p, PolicyConfig)}
+    _check_experts(config)
+    _check_dataset(config, chunk_size if trained else 1)
+    windows = _windows(config, chunk_size)
+    for name, policy in trained.items():
+        if policy.batch_size > windows:
+            raise ConfigError(
+                f"policies.{name}.batch_size: {policy.batch_size} is more than the {windows} "
+                f"windows of {chunk_size} actions that a data set of {config.datasets.transitions} "
+                f"transitions over {config.datasets.num_envs} environments has; lower it, or "
+                f"raise datasets.transitions"
+            )
+        if policy.simulated_delay is not None and policy.simulated_delay > chunk_size:
+            raise ConfigError(
+                f"policies.{name}.simulated_delay: {policy.simulated_delay} is more than "
+                f"action_chunk_size = {chunk_size}; delays 0 .. simulated_delay - 1 are simulated"
+            )
+    for name in ("traces", "videos"):
+        section = getattr(config, name)
+        if not section.delay <= section.horizon <= chunk_size - section.delay:
+            raise ConfigError(
+                f"{name}.horizon: expected delay <= horizon <= {chunk_size} - delay, "
+                f"got delay {section.delay}, horizon {section.horizon}"
+            )
+
+
+def _check_experts(config: Configuration) -> None:
+    experts, least = config.experts, config.datasets.min_solve_rate
+    rows = experts.num_envs * experts.rollout_steps
+    if rows % experts.minibatches:
+        raise ConfigError(
+            f"experts.minibatches: {experts.minibatches} does not divide "
+            f"num_envs x rollout_steps = {rows}"
+        )
+    if rows // experts.minibatches < 2:
+        raise ConfigError(
+            f"experts.minibatches: {experts.minibatches} leaves minibatches of one sample, as "
+            f"num_envs x rollout_steps = {rows}; give each at least two"
+        )
+    if experts.total_steps < rows:
+        raise ConfigError(
+            f"experts.total_steps: {experts.total_steps} is less than one update of {rows} steps"
+        )
+    if experts.stop_at_solve_rate is not None and experts.stop_at_solve_rate < least:
+        raise ConfigError(
+            f"experts.stop_at_solve_rate: {experts.stop_at_solve_rate} ends seeds below "
+            f"datasets.min_solve_rate = {least}, which they need to play; raise it to {least}"
+        )
+
+
+def _check_dataset(config: Configuration, chunk_size: int) -> None:
+    datasets = config.datasets
+    if datasets.transitions % datasets.num_envs:
+        raise ConfigError(
+            f"datasets.num_envs: {datasets.num_envs} does not divide "
+            f"transitions = {datasets.transitions}"
+        )
+    steps = datasets.transitions // datasets.num_envs
+    if steps < chunk_size:
+        raise ConfigError(
+            f"datasets.transitions: {datasets.transitions} over {datasets.num_envs} environments "
+            f"are {steps} steps of each, too few for one window of {chunk_size} actions; give at "
+            f"least {chunk_size * datasets.num_envs}, or lower datasets.num_envs"
+        )
+
+
+def _windows(config: Configuration, chunk_size: int) -> int:
+    """Windows of a data set: they do not cross from one environment to the next."""
+    steps = config.datasets.transitions // config.datasets.num_envs
+    return config.datasets.num_envs * (steps - chunk_size + 1)
+
+
+def check_methods(methods: Mapping[str, MethodConfig], policies: Policies) -> None:
+    """Raises ConfigError where a method's policy is not there, or not made for it."""
+    for label, method in methods.items():
+        where = f"methods.{label}"
+        if method.policy not in policies:
+            raise ConfigError(
+                f"{where}.policy: no policy {method.policy!r}"
+                f"{did_you_mean(method.policy, policies)}"
+            )
+        policy = policies[method.policy]
+        weak = method.options.get("weak_epoch")
+        if weak is not None and isinstance(policy, PolicyConfig):
+            check_epoch(policies, method.policy, weak, f"{where}.weak_epoch")
+        keep, samples = method.options.get("keep"), method.options.get("samples")
+        if keep is not None and samples is not None and keep > samples:
+            raise ConfigError(f"{where}.keep: {keep} is more than samples = {samples}")
+        if method.method == "ttrtc" and getattr(policy, "simulated_delay", 1) is None:
+            raise ConfigError(
+                f"{where}.policy: {method.policy!r} was not trained for a pinned prefix; "
+                f"name a policy with simulated_delay"
+            )
+
+
+def check_epoch(policies: Mapping[str, Any], name: str, epoch: int, where: str) -> None:
+    """Raises ConfigError unless that epoch's checkpoint of a trained policy is kept."""
+    policy = policies[name]
+    kept = {*policy.keep_epochs, policy.epochs}
+    if epoch not in kept or epoch > policy.epochs:
+        raise ConfigError(
+            f"{where}: epoch {epoch} of {name!r} is not kept; "
+            f"add it to policies.{name}.keep_epochs "
+            f"(kept: {', '.join(map(str, sorted(e for e in kept if e <= policy.epochs)))})"
+        )
+
+
+def prefix_note(
+    label: str, method: MethodConfig, simulated_delay: int | None, cells: Sequence[Cell]
+) -> str | None:
+    """One sentence if a method gives its policy longer prefixes than it was trained for.
+
+    label: of the method. simulated_delay: of the policy's training; None if it had none.
+    """
+    pins = method.method == "ttrtc" or ":" in method.method
+    longer = sorted({cell.estimate for cell in cells if cell.estimate >= (simulated_delay or 0)})
+    if simulated_delay is None or not pins or not longer:
+        return None
+    delays = f"delay{'s' if len(longer) > 1 else ''} {', '.join(map(str, longer))}"
+    return (
+        f"{label} at {delays}: its policy {method.policy} was trained for delays of at most "
+        f"{simulated_delay - 1} (simulated_delay {simulated_delay})"
+    )

@@ -1,0 +1,34 @@
+"""What a policy trained elsewhere is like, asked before a run begins."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rtc.config.run import Artifact
+from rtc.config.sections import ImportedPolicy
+from rtc.errors import ArtifactError, ConfigError
+from rtc.exchange.names import reference_name
+from rtc.exchange.policies import find_pickles, policy_sizes, read_policy_pickle
+from rtc.levels import load_level
+from rtc.storage.pretrained import find_source
+
+
+def read_artifact(name: str, policy: ImportedPolicy, levels: Sequence[str]) -> Artifact:
+    """What the pickles of an imported policy say of it; see `rtc.levels.plan.find_artifact`.
+
+    Raises ConfigError, with the key, if there is nothing for one of the levels.
+    """
+    try:
+        files = [_last_pickle(policy, level) for level in levels]
+        sizes = policy_sizes(read_policy_pickle(files[0]), files[0])
+    except ArtifactError as error:
+        raise ConfigError(f"policies.{name}.import: {error}") from None
+    return Artifact(files[0], sizes["model"]["action_chunk_size"], None)
+
+
+def _last_pickle(policy: ImportedPolicy, given: str) -> Path:
+    level = load_level(given)
+    source = find_source(policy.source.replace("{level}", level.name))
+    if not source.exists():
+        raise ArtifactError(f"{source}: no such file or folder")
+    files = find_pickles(source, level, reference_name(level.name))
+    return files[max(files)]

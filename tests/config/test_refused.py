@@ -1,0 +1,241 @@
+"""What cannot work is refused before anything is trained, with the key and what is given."""
+
+import copy
+
+import pytest
+import yaml
+
+from rtc.config.build import options_of
+from rtc.config.cells import parse_cells
+from rtc.config.checks import prefix_note
+from rtc.config.run import load_run_config
+from rtc.config.sections import Configuration, MethodConfig, PolicyConfig
+from rtc.config.write import ROOT
+from rtc.errors import ConfigError
+
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(path: str, value):
+    """The default with one key of it changed."""
+    config = copy.deepcopy(DEFAULT)
+    *parts, last = path.split(".")
+    place = config
+    for part in parts:
+        place = place.setdefault(part, {})
+    place[last] = value
+    return config
+
+
+def error_of(config) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_run_config(config)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def numbers(value, path=""):
+    """Paths of all numbers, and of all that may be one but are null."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from numbers(inner, f"{path}.{key}".lstrip("."))
+    elif not isinstance(value, str | list | bool) and not path.endswith("start_from"):
+        yield path
+
+
+NUMBERS = [*numbers(DEFAULT), "methods.te.flow_steps", "policies.flow_ttrtc.learning_rate"]
+
+
+def test_the_list_of_numbers_is_long():
+    assert len(NUMBERS) > 80
+    assert {
+        "seed",
+        "env.action_noise",
+        "methods.realtime.beta",
+        "policies.flow.simulated_delay",
+    } < {*NUMBERS}
+
+
+@pytest.mark.parametrize("path", NUMBERS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), ".nan", "-.inf"])
+def test_every_number_is_finite(path, value):
+    message = error_of(changed(path, value))
+    assert message.startswith(f"{path}: expected "), message
+    assert message.endswith(
+        ("got nan", "got inf", "got .nan", "got '.nan'", "got -inf", "got '-.inf'")
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_numbers_inside_lists_and_mappings_are_finite(value):
+    assert error_of(changed("experts.hidden_sizes", [64, value])).startswith(
+        "experts.hidden_sizes.1: expected a whole number from 1 to 65,536, got "
+    )
+    assert error_of(changed("policies.flow.keep_epochs", [value])).startswith(
+        "policies.flow.keep_epochs.0: expected"
+    )
+    cells = {"delays": [1, value], "horizons": [2]}
+    assert "evaluation.cells.delays.1: expected a finite number" in error_of(
+        changed("evaluation.cells", cells)
+    )
+    cells = [{"delay": {"choices": {1: value, 2: 0.5}}, "horizon": 2, "estimate": 1}]
+    assert "evaluation.cells.0.delay.choices.1: expected a finite number" in error_of(
+        changed("evaluation.cells", cells)
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (
+            "methods.mine",
+            {"method": "realtime", "policy": "flow", "schedule": "exp"},
+            "methods.mine.beta: missing; expected a number",
+        ),
+        ("methods.mine", {"method": "bid", "policy": "flow"}, "methods.mine.samples: missing"),
+        ("methods.mine", {"method": "te", "policy": "flow"}, "methods.mine.m: missing"),
+        ("methods.mine", {"policy": "flow"}, "methods.mine.method: missing; expected text"),
+        ("methods.mine", {"method": "naive"}, "methods.mine.policy: missing; expected text"),
+        ("methods.realtime.beta", "five", "methods.realtime.beta: expected a number"),
+        ("methods.realtime.beta", True, "methods.realtime.beta: expected a number"),
+        ("methods.bid.samples", 2.5, "methods.bid.samples: expected a whole number"),
+        ("methods.naive.beta", 5.0, "methods.naive.beta: unknown key"),
+        ("methods.naive.flow_steps", 0, "methods.naive.flow_steps: expected a whole number from 1"),
+        (
+            "methods.mine",
+            {"method": "examples.my_method:Blend", "policy": "flow"},
+            "methods.mine.strength: missing; expected a number",
+        ),
+        (
+            "methods.mine",
+            {"method": "examples.my_method:Blend", "policy": "flow", "strenght": 1.0},
+            "methods.mine.strenght: unknown key; did you mean 'strength'?",
+        ),
+        (
+            "methods.mine",
+            {"method": "examples.my_method:Blend", "policy": "flow", "strength": "much"},
+            "methods.mine.strength: expected a number, got 'much'",
+        ),
+        (
+            "methods.mine",
+            {"method": "examples.my_method:Blnd", "policy": "flow"},
+            "methods.mine.method: no class 'Blnd' in examples.my_method; did you mean 'Blend'?",
+        ),
+        (
+            "methods.mine",
+            {"method": "examples.my_methd:Blend", "policy": "flow"},
+            "methods.mine.method: cannot import 'examples.my_methd': no module "
+            "'examples.my_methd'; did you mean 'my_method'?",
+        ),
+    ],
+)
+def test_options_of_methods(path, value, words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert words in error_of(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        (
+            {
+                "datasets": {"transitions": 2048, "num_envs": 128},
+                "policies": {"flow": {"batch_size": 1153}},
+            },
+            "policies.flow.batch_size: 1153 is more than the 1152 windows of 8 actions",
+        ),
+        (
+            {"datasets": {"transitions": 896, "num_envs": 128}},
+            "datasets.transitions: 896 over 128 environments are 7 steps of each, too few for one "
+            "window of 8 actions; give at least 1024",
+        ),
+        (
+            {"policies": {"flow_ttrtc": {"simulated_delay": 9}}},
+            "policies.flow_ttrtc.simulated_delay: 9 is more than action_chunk_size = 8",
+        ),
+        (
+            {"policies": {"flow_ttrtc": {"simulated_delay": 200}}},
+            "policies.flow_ttrtc.simulated_delay: 200 is more than action_chunk_size = 8",
+        ),
+        (
+            {"experts": {"minibatches": 16384}},
+            "experts.minibatches: 16384 leaves minibatches of one sample",
+        ),
+        (
+            {"experts": {"stop_at_solve_rate": 0.5}},
+            "experts.stop_at_solve_rate: 0.5 ends seeds below datasets.min_solve_rate = 0.65",
+        ),
+        (
+            {"policies": {"flow": {"start_from": {"policy": "flow", "epoch": 1}}}},
+            "policies.flow.start_from.policy: 'flow' cannot start from itself, through others too",
+        ),
+        (
+            {"policies": {"flow": {"start_from": {"policy": "flow_ttrtc", "epoch": 2}}}},
+            "policies.flow_ttrtc.start_from.policy: 'flow_ttrtc' cannot start from itself",
+        ),
+        ({"levels": ["h17_unicycle", "h17_unicycle"]}, "levels.1: 'h17_unicycle' is given twice"),
+        ({"levels": [""]}, "levels.0: expected text of 1 to 300 characters, got ''"),
+        ({"levels": "h17_unicycle"}, "levels: expected a list"),
+        ({"resources": {"expert": {}}}, "resources.expert: unknown key; did you mean 'experts'?"),
+        ({"policies": {"a b": {}}}, "policies.a b: expected text of the form"),
+        ({"methods": {"../x": {}}}, "methods.../x: expected text of the form"),
+        ({"tracking": {"wandb": False}}, "tracking.wandb: expected one of disabled, offline"),
+        ({"experts": None}, "experts: expected a mapping, got None"),
+    ],
+)
+def test_sizes_and_names(over, words):
+    config = copy.deepcopy(DEFAULT)
+    for section, keys in over.items():
+        if not isinstance(keys, dict):
+            config[section] = keys
+            continue
+        for key, value in keys.items():
+            inner = config[section].get(key)
+            config[section][key] = {**inner, **value} if isinstance(inner, dict) else value
+    assert words in error_of(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("policies.flow_ttrtc.simulated_delay", 8),
+        ("experts.minibatches", 8192),
+        ("experts.stop_at_solve_rate", 0.65),
+        ("policies.flow.batch_size", 128 * (1280 - 7)),
+    ],
+)
+def test_the_last_that_works_is_taken(path, value):
+    load_run_config(changed(path, value))
+
+
+def test_the_order_of_policies_does_not_matter():
+    flow, late = DEFAULT["policies"]["flow"], DEFAULT["policies"]["flow_ttrtc"]
+    turned = load_run_config(DEFAULT | {"policies": {"flow_ttrtc": late, "flow": flow}})
+    assert turned.policies == load_run_config(DEFAULT).policies
+
+
+def test_prefixes_longer_than_those_trained_for_are_said():
+    run = load_run_config(changed("policies.flow_ttrtc.simulated_delay", 3))
+    assert run.notes == (
+        "ttrtc at delays 3, 4: its policy flow_ttrtc was trained for delays of at most 2 "
+        "(simulated_delay 3)",
+    )
+    assert load_run_config(DEFAULT).notes == ()
+
+
+def test_what_a_method_is_told_counts_not_what_happens():
+    cells = parse_cells([{"delay": 4, "horizon": 4, "estimate": 2}], 8)
+    method = MethodConfig("ttrtc", "pinned", {})
+    assert prefix_note("mine", method, 3, cells) is None
+    assert "mine at delay 2: " in prefix_note("mine", method, 2, cells)
+    assert prefix_note("mine", method, None, cells) is None
+    assert prefix_note("mine", MethodConfig("naive", "pinned", {}), 1, cells) is None
+
+
+def test_each_key_can_be_given_as_text_on_the_command_line():
+    for kind, section in ((Configuration, DEFAULT), (PolicyConfig, DEFAULT["policies"]["flow"])):
+        for key in options_of(kind):
+            text = yaml.safe_dump(section[key], default_flow_style=True, width=10**6)
+            given = {**section, key: text.removesuffix("...\n").strip()}
+            config = given if kind is Configuration else changed("policies.flow", given)
+            assert load_run_config(config) == load_run_config(DEFAULT), key
