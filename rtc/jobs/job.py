@@ -22,7 +22,9 @@ from pathlib import Path
 from types import FrameType
 
 from rtc.errors import RtcError
+from rtc.jobs.board import job_name
 from rtc.jobs.device import LOG_ONLY, use_device, use_threads
+from rtc.jobs.progress import is_live, progress_file, progress_to_file
 
 logger = logging.getLogger("rtc")
 
@@ -74,18 +76,14 @@ def job(
         _log_to(log, level or "INFO")
         _keep_stray_errors(log)
         _end_with_parent()
+        if is_live():
+            stack.enter_context(progress_to_file(progress_file(log)))
         begun = time.monotonic()
         stack.enter_context(use_threads(threads))
         stack.enter_context(use_device(device, jobs_per_gpu=jobs_per_gpu))
         _use_cache(Path(cache))
         yield
         logger.info("done in %.1f s", time.monotonic() - begun)
-
-
-def short_name(log: Path) -> str:
-    """What a job is called on the terminal, from its log: "experts/h17_unicycle/seed_0"."""
-    parts = log.with_suffix("").parts
-    return "/".join(parts[parts.index("logs") + 1 :] if "logs" in parts else parts[-1:])
 
 
 def describe(error: BaseException) -> str | None:
@@ -176,12 +174,16 @@ def _keep_stray_errors(log: Path) -> None:
 
 
 def _log_to(log: Path, level: str) -> None:
-    """Sends the project's messages to the terminal and, with everybody's warnings, to `log`."""
+    """Sends the project's messages to the terminal and, with everybody's warnings, to `log`.
+
+    Where the run draws its jobs, the terminal is its own.
+    """
     logger.setLevel(level)
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setFormatter(logging.Formatter(f"[{short_name(log)}] %(mark)s%(message)s"))
-    terminal.addFilter(_for_terminal)
-    logging.getLogger().addHandler(terminal)
+    if not is_live():
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setFormatter(logging.Formatter(f"[{job_name(log)}] %(mark)s%(message)s"))
+        terminal.addFilter(_for_terminal)
+        logging.getLogger().addHandler(terminal)
     log.parent.mkdir(parents=True, exist_ok=True)
     # Appended to: what a killed attempt had to say stays readable beside its successor's log.
     file = logging.FileHandler(log, encoding="utf-8")

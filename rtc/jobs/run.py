@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rtc.errors import RtcError
+from rtc.jobs.progress import LIVE
 
 # Snakemake looks, prints or tidies with these, and runs no job.
 PASSIVE = {
@@ -30,6 +31,9 @@ PASSIVE = {
 # Snakemake gives these to the copies of itself that it starts inside cluster jobs.
 PART_OF_A_RUN = {"--mode", "--target-jobs"}
 CORES = {"-c", "--cores", "-j", "--jobs", "--executor", "-e", "--profile", "--workflow-profile"}
+# Whoever gives one of these wants Snakemake's own words.
+TALK = {"-q", "--quiet", "--verbose", "--logger", "-p", "--printshellcmds", "--debug-dag"}
+ROOT = Path(__file__).resolve().parents[2]
 GRACE = 30.0  # seconds between asking an orphan to end and ending it
 
 
@@ -51,7 +55,17 @@ def run(arguments: Sequence[str]) -> int:
         if list((folder / ".snakemake" / "locks").glob("*.lock")):
             _say("lifting the lock of a run that was killed")
             subprocess.run([*command, "--unlock"], stderr=subprocess.DEVNULL, check=False)
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not given(arguments, TALK):
+            command += _live_display()
     os.execv(command[0], command)
+
+
+def _live_display() -> list[str]:
+    """What makes Snakemake, and the jobs that it starts, show a line a job (rtc/jobs/board.py)."""
+    path = [str(ROOT / "workflow/terminal"), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    os.environ[LIVE] = "1"
+    return ["--logger", "rtc"]
 
 
 def given(arguments: Sequence[str], options: set[str]) -> bool:

@@ -175,6 +175,12 @@ def of_methods(labels, pattern):
     return [pattern.replace("{method}", label) for label in labels]
 
 
+def shared_name(labels, pattern):
+    """One file of a job of several methods, called by all of them; or with its wildcards kept."""
+    names = "+".join(labels or ["{method}"])[:80]
+    return of_methods(labels and labels[:1], pattern.replace("{method}", names))[0]
+
+
 def methods_of(labels, wildcards):
     return [wildcards.method] if labels is None else labels
 

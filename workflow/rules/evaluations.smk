@@ -28,15 +28,15 @@ for name, labels in method_groups().items():
             rollouts=of_methods(labels, f"{EVALUATION}.parquet"),
             timing=of_methods(labels, f"{EVALUATION}.timing.csv"),
         log:
-            of_methods(
+            shared_name(
                 labels,
                 "results/logs/evaluations/{level}/{policy}/seed_{seed}/{method}.log",
-            )[0],
+            ),
         benchmark:
-            of_methods(
+            shared_name(
                 labels,
                 "results/benchmarks/evaluations/{level}/{policy}/seed_{seed}/{method}.tsv",
-            )[0]
+            )
         threads: stage_threads("evaluations")
         resources:
             **stage_resources("evaluations", GPU),
