@@ -163,6 +163,12 @@ def _check(options: argparse.Namespace, _: list[str]) -> int:
     run, levels, _files = plan_run(config, find)
     for level in levels.values():
         load_level(level)
+    own = {label: method for label, method in run.methods.items() if ":" in method.method}
+    if own:
+        from rtc.methods import make_method  # Imports jax, which takes seconds.
+
+        for label, method in own.items():
+            make_method(method, label)
     for note in run.notes:
         print(f"note: {note}")
     print(

@@ -34,11 +34,8 @@ def options_of(kind: type) -> dict[str, Option]:
     """The keys of a dataclass's section; `metadata={"key": ...}` renames a field."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {
-        field.metadata.get("key", field.name): Option(
-            hints[field.name], REQUIRED if _must_be_given(field) else field.default
-        )
-        for field in dataclasses.fields(kind)
-        if field.init
+        field.metadata.get("key", field.name): Option(hints[field.name], _default(field))
+        for field in _fields(kind)
     }
 
 
@@ -56,7 +53,7 @@ def build(kind: type, section: Any, where: str) -> Any:
 def read_section(options: Mapping[str, Option], section: Any, where: str) -> dict[str, Any]:
     """The values of a section, converted and held to its options. Raises ConfigError."""
     if not isinstance(section, Mapping):
-        raise ConfigError(f"{where or 'config'}: expected a mapping, got {short(section)!r}")
+        raise ConfigError(f"{where or 'config'}: expected a mapping, got {_given(section)}")
     check_keys(section, options, where)
     for key, option in options.items():
         if key not in section and option.default is REQUIRED:
@@ -75,8 +72,8 @@ def check_keys(section: Mapping, known: Iterable[str], where: str) -> None:
     """Raises ConfigError, naming the nearest known key, on any other one."""
     for key in section:
         if key not in known:
-            name = short(key)
-            raise ConfigError(f"{join(where, name)}: unknown key{did_you_mean(name, known)}")
+            hint = did_you_mean(short(key), known)
+            raise ConfigError(f"{join(where, _name(key))}: unknown key{hint}")
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
@@ -123,7 +120,7 @@ def check_finite(value: Any, where: str) -> None:
     inner = value.items() if isinstance(value, Mapping) else ()
     inner = enumerate(value) if isinstance(value, list | tuple) else inner
     for key, entry in inner:
-        check_finite(entry, join(where, short(key)))
+        check_finite(entry, join(where, _name(key)))
 
 
 def join(where: str, key: Any) -> str:
@@ -135,9 +132,10 @@ def _fields(kind: type) -> list[dataclasses.Field]:
     return [field for field in dataclasses.fields(kind) if field.init]
 
 
-def _must_be_given(field: dataclasses.Field) -> bool:
+def _default(field: dataclasses.Field) -> Any:
     missing = dataclasses.MISSING
-    return field.default is missing and field.default_factory is missing
+    made = REQUIRED if field.default_factory is missing else field.default_factory()
+    return made if field.default is missing else field.default
 
 
 def _split(hint: Any) -> tuple[Any, list[Meta]]:
@@ -205,7 +203,7 @@ def _mapping(value: Mapping, kind: Any, where: str) -> dict[str, Any]:
     for name in value:
         if not _fits(name, bare) or not all(_within(name, b) for b in _split(names)[1]):
             raise ConfigError(
-                f"{join(where, short(name))}: expected {describe(names)} as a name, "
+                f"{join(where, _name(name))}: expected {describe(names)} as a name, "
                 f"got {_given(name)}"
             )
     return {name: convert(v, inner, join(where, name)) for name, v in value.items()}
@@ -283,7 +281,12 @@ def _length(bounds: list[Meta], of: str) -> str:
 
 
 def _given(value: Any) -> str:
-    return repr(short(value)) if isinstance(value, str) else short(value)
+    return f"'{short(value)}'" if isinstance(value, str) else short(value)
+
+
+def _name(key: Any) -> str:
+    """A key in a path; in quotes where it would not be seen, or not be seen whole."""
+    return key if key and key == "".join(short(key).split()) else _given(key)
 
 
 def _near(value: Any, hint: Any) -> str:
@@ -293,7 +296,8 @@ def _near(value: Any, hint: Any) -> str:
     kinds = [_split(option)[0] for option in _alternatives(hint)]
     literals = [str(text) for kind in kinds for text in typing.get_args(kind)]
     if literals and all(typing.get_origin(k) in (Literal, None) for k in kinds):
-        return did_you_mean(value, literals)
+        hint = did_you_mean(value, literals)
+        return hint if "did you mean" in hint else ""
     try:
         float(value)
     except ValueError:

@@ -106,6 +106,10 @@ def check_methods(methods: Mapping[str, MethodConfig], policies: Policies) -> No
         if weak is not None and isinstance(policy, PolicyConfig):
             check_epoch(policies, method.policy, weak, f"{where}.weak_epoch")
         keep, samples = method.options.get("keep"), method.options.get("samples")
+        if method.method == "bid" and (keep is None) != (weak is None):
+            raise ConfigError(
+                f"{where}.keep: give keep and weak_epoch both, or neither (rejection only)"
+            )
         if keep is not None and samples is not None and keep > samples:
             raise ConfigError(f"{where}.keep: {keep} is more than samples = {samples}")
         if method.method == "ttrtc" and getattr(policy, "simulated_delay", 1) is None:

@@ -35,7 +35,7 @@ def read_files(paths: Sequence[Path]) -> dict[str, Any]:
         if odd := [key for key in content if not isinstance(key, str)]:
             raise ConfigError(one_line(f"{path}: expected the name of a section, got {odd[0]!r}"))
         check_size(content)
-        _lay_over(merged, content)
+        merged = lay_over(merged, content)
     return merged
 
 
@@ -72,13 +72,12 @@ def check_size(document: Any) -> None:
 
 
 def short(value: Any) -> str:
-    """A value as messages show it, without quotes around text, on one line."""
+    """A value as messages show it, without quotes around text, on one line; blanks stay."""
     try:
-        text = value if isinstance(value, str) else repr(value)
+        text = repr(value)[1:-1] if isinstance(value, str) else " ".join(repr(value).split())
     except ValueError:
         # Python refuses to write out enormous integers.
         text = "an enormous number"
-    text = " ".join(text.split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -90,9 +89,11 @@ def one_line(text: str) -> str:
     return f"{text[: LONGEST_MESSAGE - 200]} ... {text[-190:]}"
 
 
-def _lay_over(base: dict[Any, Any], over: Mapping[Any, Any]) -> None:
+def lay_over(base: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`base` with `over` laid over it as Snakemake does: mappings key by key, the rest whole."""
+    merged = dict(base)
     for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _lay_over(base[key], value)
-        else:
-            base[key] = value
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            value = lay_over(merged[key], value)
+        merged[key] = value
+    return merged

@@ -94,6 +94,20 @@ def test_the_default_is_valid_and_short_prefixes_are_said(check):
     assert said.startswith("note: ttrtc at delays 3, 4: its policy flow_ttrtc was trained for")
 
 
+def test_what_a_method_of_one_s_own_refuses_itself(check):
+    text = (ROOT / "examples/my_method.py").read_text()
+    refuses = "    def __post_init__(self):\n        if self.strength > 1:\n"
+    refuses += "            raise ConfigError('strength: at most 1')\n\n    def init("
+    text = text.replace("    def init(", refuses)
+    Path("mine_h.py").write_text(
+        text.replace("from rtc.flow", "from rtc.errors import ConfigError\nfrom rtc.flow", 1)
+    )
+    entry = {"method": "mine_h:Blend", "policy": "flow", "strength": 2.0}
+    assert check({"methods": {"mine": entry}}) == (1, "rtc: methods.mine.strength: at most 1\n")
+    code, _ = check({"methods": {"mine": entry | {"strength": 1.0}}})
+    assert code == 0
+
+
 def write_artifact(folder: str, chunk_size: int, simulated_delay: int | None = None) -> None:
     Path(folder).mkdir(parents=True)
     info = {"model": {"action_chunk_size": chunk_size}}

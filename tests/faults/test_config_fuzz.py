@@ -2,7 +2,10 @@
 it leads out of `results/`."""
 
 import copy
+import dataclasses
+import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtc.config.run import RunConfig, load_files, load_run_config
+from rtc.config.run import RunConfig, load_files
+from rtc.config.text import read_files
 from rtc.errors import ConfigError, RtcError
-from rtc.levels import level_file, safe_name
+from rtc.levels import safe_name
+from rtc.levels.plan import plan_run
+from rtc.methods import make_method
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -21,6 +27,38 @@ NAMES = st.sampled_from(
     [
         *("../../etc/passwd", "/etc/passwd", "..", ".", "", "a/../b", "~root", "a\0b", "a\nb"),
         *("naive", "flow", "h17_unicycle", "é" * 200, "a" * 5000, "-n", "{level}", "con", "a b"),
+        *(
+            " ",
+            "\t",
+            " naive",
+            "flow ",
+            "[",
+            "{",
+            ".nan",
+            "-.inf",
+            "1e-3",
+            "null",
+            "[.nan]",
+            "{a: }",
+        ),
+    ]
+)
+PATHS = st.sampled_from(
+    [
+        *(
+            "rtc.methods.te:TemporalEnsemble",
+            "rtc.methods.realtime:Realtime",
+            "rtc.methods:METHODS",
+        ),
+        *("examples.my_method:Blend", "examples.my_method:Blnd", "examples:Blend", "no.such:Thing"),
+        *("json:JSONDecoder", "json:loads", "math:pi", ":", "a:", ":b", "a b:c", "..x:Y", "a:b:c"),
+        *(
+            "rtc.config.sections:EnvConfig",
+            "rtc.errors:RtcError",
+            "../x:Y",
+            "x" * 5000 + ":Y",
+            "é:É",
+        ),
     ]
 )
 JUNK = st.recursive(
@@ -28,6 +66,8 @@ JUNK = st.recursive(
         st.none(),
         st.booleans(),
         st.integers(-3, 3),
+        PATHS,
+        st.sampled_from([float("nan"), float("inf"), float("-inf")]),
         st.sampled_from([10**30, -(10**30), 2**31, 2**63, 10**400, 0.0, -0.0, 1e308, 1e-320]),
         st.floats(),
         NAMES,
@@ -38,6 +78,9 @@ JUNK = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.integers(), inner),
     max_leaves=5,
 )
+
+
+NUMBERS = st.floats() | st.integers(-1, 9)
 
 
 @st.composite
@@ -54,6 +97,38 @@ def damaged(draw):
             place = inner
             entries = list(place) if isinstance(place, dict) else list(range(len(place)))
         change(draw, place, key, bool(entries))
+    return config
+
+
+def leaves(value, path=()):
+    """Paths of all entries that hold no others."""
+    if not isinstance(value, dict):
+        return [path]
+    return [leaf for key, inner in value.items() for leaf in leaves(inner, (*path, key))]
+
+
+@st.composite
+def nearly_right(draw):
+    """The default with up to three single values changed for others of their kind, and a method
+    by import path or one that lacks an option."""
+    config = copy.deepcopy(DEFAULT)
+    for path in draw(st.lists(st.sampled_from(leaves(DEFAULT)), max_size=3)):
+        place = config
+        for key in path[:-1]:
+            place = place[key]
+        word = draw(NAMES | PATHS | st.sampled_from(["exp", "zeros", "naive", "bid", "te"]))
+        kin = NUMBERS if isinstance(place[path[-1]], int | float) else st.just(word)
+        place[path[-1]] = draw(
+            kin | st.sampled_from([None, True, float("nan"), "2", "", " ", ".inf"])
+        )
+    mine = {"method": draw(PATHS), "policy": "flow"}
+    mine |= draw(st.dictionaries(st.sampled_from(["m", "strength", "beta", "schedule"]), NUMBERS))
+    mine |= draw(st.sampled_from([{}, {"schedule": "exp"}, {"m": 0.5}, {"strength": 1}]))
+    if draw(st.booleans()):
+        config["methods"]["mine"] = mine
+    if not draw(st.integers(0, 3)):
+        entry = config["methods"][draw(st.sampled_from(list(config["methods"])))]
+        entry.pop(draw(st.sampled_from(list(entry))))
     return config
 
 
@@ -79,11 +154,11 @@ def change(draw, place, key, full: bool) -> None:
 
 
 def accepted_or_refused(load) -> RunConfig | None:
-    """The run, or None after a ConfigError of one readable line; nothing else, and no waiting."""
+    """The run, or None after an error of one readable line; nothing else, and no waiting."""
     begun = time.monotonic()
     try:
-        return load()
-    except ConfigError as error:
+        return load().run
+    except RtcError as error:
         assert "\n" not in str(error)
         assert 0 < len(str(error)) < 1000
         return None
@@ -93,16 +168,26 @@ def accepted_or_refused(load) -> RunConfig | None:
 
 def names_are_safe(run: RunConfig) -> None:
     """Every name that becomes part of a path stays a single, visible part of it."""
-    names = [*run.policies, *run.methods]
-    for level in run.levels:
-        try:
-            level_file(level)
-            names.append(safe_name(level))
-        except RtcError as error:
-            assert "\n" not in str(error)
-    for name in names:
+    for name in [*run.policies, *run.methods, *map(safe_name, run.levels)]:
         assert name and len(name) <= 255 and Path(name).name == name and name[0] not in ".-"
         assert (Path("results") / name).resolve().parent == Path("results").resolve()
+
+
+def numbers_are_finite(value) -> None:
+    """In every section, entry and option of the run."""
+    if isinstance(value, float):
+        assert math.isfinite(value)
+    elif dataclasses.is_dataclass(value):
+        numbers_are_finite(vars(value))
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            numbers_are_finite(inner)
+
+
+def methods_can_be_made(run: RunConfig) -> None:
+    """What the configuration takes, the stage takes."""
+    for label, method in run.methods.items():
+        make_method(method, label)
 
 
 def fuzz(cases: int):
@@ -116,21 +201,29 @@ def fuzz(cases: int):
 
 
 def check(config) -> None:
-    run = accepted_or_refused(lambda: load_run_config(config))
+    run = accepted_or_refused(lambda: plan_run(config))
     if run is not None:
         names_are_safe(run)
+        numbers_are_finite(run)
+        methods_can_be_made(run)
 
 
-@fuzz(120)
-@given(config=damaged())
+@fuzz(80)
+@given(config=damaged() | nearly_right())
 def test_damaged_configurations(config):
     check(config)
 
 
 @pytest.mark.long
-@fuzz(1500)
-@given(config=damaged())
+@fuzz(2000)
+@given(config=damaged() | nearly_right())
 def test_damaged_configurations_long(config):
+    check(config)
+
+
+@fuzz(60)
+@given(config=nearly_right())
+def test_configurations_that_are_nearly_right(config):
     check(config)
 
 
@@ -147,7 +240,8 @@ WORDS = st.sampled_from(
 def check_text(folder: Path, text: str) -> None:
     path = folder / "mine.yaml"
     path.write_text(text, encoding="utf-8")
-    run = accepted_or_refused(lambda: load_files([ROOT / "config/config.yaml", path]))
+    paths = [ROOT / "config/config.yaml", path]
+    run = accepted_or_refused(lambda: plan_run(read_files(paths)))
     if run is not None:
         names_are_safe(run)
 
