@@ -149,6 +149,10 @@ def workspace_jobs(result: subprocess.CompletedProcess) -> dict[str, int]:
         ("devise=cpu", ["devise: unknown key", "device"]),
         ("experts={gama: 1}", ["experts.gama: unknown key", "gamma"]),
         ("levels=[../../etc/passwd]", ["../../etc/passwd"]),
+        ("methods={mine: {method: te, policy: flow}}", ["methods.mine.m: missing; expected"]),
+        ("methods={mine: {method: no.such:Thing, policy: flow}}", ["methods.mine.method: cannot"]),
+        ("env={action_noise: .nan}", ["env.action_noise: expected a finite number, got nan"]),
+        ("datasets={transitions: 64}", ["datasets.transitions: 64", "too few for one window"]),
     ],
 )
 def test_bad_configuration_stops_at_parse_with_one_line(workspace, config, parts):
@@ -159,6 +163,16 @@ def test_bad_configuration_stops_at_parse_with_one_line(workspace, config, parts
     for part in parts:
         assert part in said
     assert not (workspace.folder / "results").exists()
+
+
+def test_what_a_policy_was_not_trained_for_is_said_before_the_run(workspace):
+    config = "policies={flow_ttrtc: {simulated_delay: 2}}"
+    result = workspace.snakemake("--cores", "1", "-n", "--config", config)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert (
+        "Note: ttrtc at delay 2: its policy flow_ttrtc was trained for"
+        in result.stdout + result.stderr
+    )
 
 
 def test_the_workflow_passes_its_linter():
