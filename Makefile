@@ -1,5 +1,5 @@
 # make            set up and run the quick default: results/report.html
-# make first      set up and draw a first figure: one level, two methods
+# make first      set up and draw the paper's figure 5 from the policies in pretrained/
 # make test       set up and run the fast tests;  make test-long: the long ones too
 # make lint       every check of style and structure
 # make bench      benchmark tables;  make docs: the site in site/
@@ -19,7 +19,7 @@ run: $(READY)
 	$(BIN)/python -m rtc run --cores $(CORES)
 
 first: $(READY)
-	$(BIN)/python -m rtc run results/figures/figure_5.png --cores $(CORES) --configfile config/first.yaml
+	$(BIN)/python -m rtc run results/figures/figure_5.png --cores $(CORES) --configfile config/pretrained.yaml
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -103,31 +103,53 @@ def evaluate_methods(
     be read or is of another level.
     """
     known: dict[Any, Callable] = {}
-    for (label, method), files in zip(methods.items(), outputs, strict=True):
-        scene, policies, keys = load_scene(level, env, policy_dir, label, method, config)
-        cells = parse_cells(config.cells, scene.merge(policies)[0].action_chunk_size)
-        folder = None
-        if state_dir is not None:
-            folder = Path(state_dir, level.name, method.policy, f"seed_{keys['seed']}", label)
-        basis = fingerprint(level, env, method, config, policies, (seed, keys["seed"]))
-        if code is not None:
-            basis |= {"code": code[label], "cells": [cell_name(cell) for cell in cells]}
-        with resume_state(folder, basis) as state:
-            if code is not None and restore_outputs(state.folder, files.all()):
-                logger.info("%s on %s: unchanged, taken over", label, level.name)
-                continue
-            slots = slot_count(config.rollouts, config.rollouts_per_batch, jax.default_backend())
-            program = make_program(scene, config.rollouts, slots, known)
-            streams = make_streams(seed, level.name, keys["seed"])
-            start = program.start(policies, streams)
-            tables = play_cells(program, policies, streams, start, cells, state.folder, keys)
-            plan = make_plan(cells[0], start.chunks.shape[1])
-            timing = time_method(scene, program, policies, streams, start, plan, keys)
-            _write(files, scene, method, config, tables, timing)
-            if code is None:
-                state.clear()
-            else:
-                keep_outputs(state.folder, files.all())
+    with tqdm(unit="rollout", desc=level.name, disable=None) as bar:
+        for (label, method), files in zip(methods.items(), outputs, strict=True):
+            scene, policies, keys = load_scene(level, env, policy_dir, label, method, config)
+            cells = parse_cells(config.cells, scene.merge(policies)[0].action_chunk_size)
+            bar.total = len(methods) * len(cells) * config.rollouts
+            folder = None
+            if state_dir is not None:
+                folder = Path(state_dir, level.name, method.policy, f"seed_{keys['seed']}", label)
+            basis = fingerprint(level, env, method, config, policies, (seed, keys["seed"]))
+            if code is not None:
+                basis |= {"code": code[label], "cells": [cell_name(cell) for cell in cells]}
+            with resume_state(folder, basis) as state:
+                if code is not None and restore_outputs(state.folder, files.all()):
+                    logger.info("%s on %s: unchanged, taken over", label, level.name)
+                    bar.update(len(cells) * config.rollouts)
+                    continue
+                setup = scene, policies, keys, method, config, cells
+                _evaluate(*setup, seed, state.folder, files, known, bar)
+                if code is None:
+                    state.clear()
+                else:
+                    keep_outputs(state.folder, files.all())
+
+
+def _evaluate(
+    scene: Scene,
+    policies: PyTree,
+    keys: dict[str, Any],
+    method: MethodConfig,
+    config: EvaluationConfig,
+    cells: Sequence[Cell],
+    seed: int,
+    folder: Path | None,
+    files: Outputs,
+    known: dict[Any, Callable],
+    bar: tqdm,
+) -> None:
+    """Plays the cells of one method and writes its files. folder: of finished cells. known:
+    programs that methods share."""
+    slots = slot_count(config.rollouts, config.rollouts_per_batch, jax.default_backend())
+    program = make_program(scene, config.rollouts, slots, known)
+    streams = make_streams(seed, keys["level"], keys["seed"])
+    start = program.start(policies, streams)
+    tables = play_cells(program, policies, streams, start, cells, folder, bar, keys)
+    plan = make_plan(cells[0], start.chunks.shape[1])
+    timing = time_method(scene, program, policies, streams, start, plan, keys)
+    _write(files, scene, method, config, tables, timing)
 
 
 def _write(
@@ -212,38 +234,36 @@ def play_cells(
     start: Any,
     cells: Sequence[Cell],
     folder: Path | None,
+    bar: tqdm,
     keys: dict[str, Any],
 ) -> list[pd.DataFrame]:
     """Returns each cell's rollouts; those found finished in `folder` are not played again."""
     rollouts, chunk_size = start.chunks.shape[:2]
-    tables, compiled = [], False
-    with tqdm(
-        total=rollouts * len(cells), unit="rollout", desc=keys["method"], disable=None
-    ) as bar:
+    tables, compiled, before = [], False, bar.n
 
-        def progress(finished: int) -> None:
-            bar.update(len(tables) * rollouts + finished - bar.n)
+    def progress(finished: int) -> None:
+        bar.update(before + len(tables) * rollouts + finished - bar.n)
 
-        for cell in cells:
-            name = f"d={delay_label(cell.delay)} s={cell.horizon}"
-            bar.set_postfix_str(name)
-            done = load_cell(folder, cell, rollouts)
-            plan = make_plan(cell, chunk_size)
-            if done is None and not compiled:
-                seconds = warm_up(program, policies, streams, plan, start)
-                logger.info("%s on %s: compiled in %.1f s", keys["method"], keys["level"], seconds)
-                compiled = True
-            begun = time.perf_counter()
-            if done is None:
-                done = play_cell(program, policies, streams, plan, start, progress)
-                save_cell(folder, cell, *done)
-            progress(rollouts)
-            tables.append(rollout_table(keys, cell, done[0]))
-            logger.info(
-                "%s on %s, %s, told %d: %d of %d solved, %d chunks, %.1f s",
-                *(keys["method"], keys["level"], name, cell.estimate),
-                *(int(done[0]["solved"].sum()), rollouts, done[1], time.perf_counter() - begun),
-            )
+    for cell in cells:
+        name = f"d={delay_label(cell.delay)} s={cell.horizon}"
+        bar.set_postfix_str(f"{keys['method']} {name}")
+        done = load_cell(folder, cell, rollouts)
+        plan = make_plan(cell, chunk_size)
+        if done is None and not compiled:
+            seconds = warm_up(program, policies, streams, plan, start)
+            logger.info("%s on %s: compiled in %.1f s", keys["method"], keys["level"], seconds)
+            compiled = True
+        begun = time.perf_counter()
+        if done is None:
+            done = play_cell(program, policies, streams, plan, start, progress)
+            save_cell(folder, cell, *done)
+        progress(rollouts)
+        tables.append(rollout_table(keys, cell, done[0]))
+        logger.info(
+            "%s on %s, %s, told %d: %d of %d solved, %d chunks, %.1f s",
+            *(keys["method"], keys["level"], name, cell.estimate),
+            *(int(done[0]["solved"].sum()), rollouts, done[1], time.perf_counter() - begun),
+        )
     return tables
 
 

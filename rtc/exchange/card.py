@@ -69,7 +69,7 @@ def write_card(folder: str | Path, manifest: Mapping[str, Any]) -> None:
     text = HEAD.format(
         count=f"{counted}, {len(manifest['files'])} files, {size / 1e6:.1f} MB.",
         example=next(iter(levels), "h17_unicycle"),
-        scores=_table(*_scores(levels)),
+        scores=_table(*_scores(levels)) if _scores(levels)[1] else "Nothing was evaluated.",
         files=_table(*_files(manifest)),
     )
     write_text(Path(folder) / "README.md", text)

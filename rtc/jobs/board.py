@@ -136,8 +136,11 @@ def clock(seconds: float) -> str:
 def _rest(job: Job, expected: float, now: float, at: Progress | None) -> float:
     taken = now - job.begun
     share = at.done / at.total if at is not None and at.total else 0.0
-    # At first a job imports and compiles, and its pace says nothing yet.
-    return taken * (1 - share) / share if share > 0.1 else max(0.0, expected - taken)
+    if share > 0.1:
+        return taken * (1 - share) / share
+    # At first a job imports and compiles, and its pace says nothing yet; one that is late is
+    # half-way at most.
+    return max(expected - taken, taken / 2)
 
 
 def _bar(share: float) -> str:

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,8 @@ def test_settings_on_the_command_line_are_valid(command, tmp_path):
     settings = [part.split("=", 1) for part in given if re.match(r"[a-z_]+=", part)]
     assert settings
     over = {key: yaml.safe_load(value) for key, value in settings}
-    assert check(over, tmp_path, my_level=over.pop("levels", None) == ["push"])
+    base = [ROOT / command[i + 1] for i, word in enumerate(command) if word == "--configfile"]
+    assert check(over, tmp_path, my_level=over.pop("levels", None) == ["push"], base=base)
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=relative)
@@ -112,10 +114,10 @@ def test_settings_in_examples_are_valid(page, tmp_path):
             assert check(settings, tmp_path), block
 
 
-def check(over: dict, tmp_path: Path, my_level: bool = False):
+def check(over: dict, tmp_path: Path, my_level: bool = False, base: Sequence[Path] = ()):
     file = tmp_path / "over.yaml"
     file.write_text(yaml.safe_dump(over))
-    return load_files([ROOT / "config/config.yaml", file]) or my_level
+    return load_files([ROOT / "config/config.yaml", *base, file]) or my_level
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=relative)

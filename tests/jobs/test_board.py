@@ -35,7 +35,7 @@ def test_a_line_a_job_and_one_for_the_whole(tmp_path):
         *("experts", "h17_unicycle seed_0", "━" * 4 + "─" * 12, "25 %", "15.6k steps/s", "1:00"),
     ]
     assert second == ["levels", "catapult", "", "", "", "0:30"]
-    # Left: 180 s of the running expert, 145 of the other, 1 of a level; on two cores.
+    # The longest running job needs 180 s; all of it 180 + 145 + 1 + 15 (a level that is late) / 2.
     assert whole == ["all", "0 of 4 jobs", "─" * 16, "0 %", "", "about 3:00 left"]
     assert board.end(2, 161.0).name == "levels/catapult"
     assert board.end(7, 161.0) is None

@@ -45,13 +45,14 @@ IMPORTED = {
 # Levels whose policies are to be taken from pretrained/ and are not shipped there yet.
 USED = {method.policy for method in RUN.methods.values()}
 try:
-    for name in levels_left_out(
+    left_out = levels_left_out(
         [p.source for n, p in IMPORTED.items() if n in USED], LEVELS
-    ):
-        logger.warning(f"{name}: not in pretrained/, so left out")
-        del LEVELS[name]
+    )
 except RtcError as error:
     raise WorkflowError(str(error)) from None
+if left_out:
+    logger.warning(f"not in pretrained/, so left out: {', '.join(left_out)}")
+    LEVELS = {name: level for name, level in LEVELS.items() if name not in left_out}
 
 
 wildcard_constraints:

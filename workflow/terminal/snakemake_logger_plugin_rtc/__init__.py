@@ -73,13 +73,18 @@ class LogHandler(LogHandlerBase):
         def progress(job: Job):
             return None if job.log is None else read_progress(progress_file(job.log))
 
-        table = Table.grid(padding=(0, 2), expand=False)
-        for ratio, justify in ((0, "left"), (1, "left"), (0, "left"), (0, "right"), (0, "left")):
+        rows = self.board.lines(time.monotonic(), progress)
+        table = Table.grid(padding=(0, 2))
+        # Where it is narrow, names are cut, then rates; never shares and times.
+        widths = [max((len(row[i]) for row in rows), default=0) for i in range(6)]
+        spare = self.console.width - sum(widths) - 2 * len(widths)
+        widths[1] = max(20, widths[1] + min(0, spare))
+        widths[4] = max(0, widths[4] + min(0, self.console.width - sum(widths) - 2 * len(widths)))
+        for width, justify in zip(widths, ("left", "left", "left", "right", "left", "right")):
             table.add_column(
-                no_wrap=True, overflow="ellipsis", justify=justify, ratio=ratio or None
+                no_wrap=True, overflow="ellipsis", justify=justify, width=max(width, 1)
             )
-        table.add_column(no_wrap=True, justify="right")
-        for row in self.board.lines(time.monotonic(), progress):
+        for row in rows:
             style = "bold" if row[0] == "all" else ""
             cells = [Text(cell, style) for cell in row]
             cells[2].stylize("cyan")
