@@ -104,10 +104,10 @@ class _Form:
             shape = (*shape[:place], shape[place:end], *shape[end:])
         elif extra:
             return False
-        return all(
-            axis is None or sizes.setdefault(axis, length) == length
-            for axis, length in zip(self.axes, shape)
-        )
+        for axis, length in zip(self.axes, shape):
+            if axis is not None and sizes.setdefault(axis, length) != length:
+                return False
+        return True
 
     def describe(self, sizes: Sizes) -> str:
         if self.kind == "key":
@@ -141,10 +141,12 @@ class _Argument:
     def check(self, value: Any, sizes: Sizes) -> None:
         value = getattr(value, self.field, value) if self.field else value
         shape = getattr(value, "shape", None)
-        if isinstance(value, self.plain) or (
-            shape is not None and any(form.fits(shape, value.dtype, sizes) for form in self.forms)
-        ):
+        if isinstance(value, self.plain):
             return
+        if shape is not None:
+            for form in self.forms:
+                if form.fits(shape, value.dtype, sizes):
+                    return
         expected = " or ".join(dict.fromkeys(form.describe(sizes) for form in self.forms))
         given = f"{value.dtype} {list(shape)}" if shape is not None else shown(value)
         raise ArgumentError(f"{self.name}: expected {expected}, got {given}")

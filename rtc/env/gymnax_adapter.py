@@ -20,8 +20,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import struct
-from gymnax.environments import environment, spaces
-from gymnax.wrappers import LegacyStepAPIWrapper
+
+try:
+    from gymnax.environments import environment, spaces
+    from gymnax.wrappers import LegacyStepAPIWrapper
+except ImportError as error:  # of an older version
+    raise ImportError("gymnax: expected version 1.0 or later; pip install -U gymnax") from error
 
 from rtc.env import make_env
 from rtc.env.base import Env

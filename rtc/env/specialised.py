@@ -37,7 +37,7 @@ class SpecialisedEngine:
     def step(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
         """One environment step: `frame_skip` substeps."""
         check_state(self, state, action=action)
-        given = (state, action.T)
+        given = (state, action.T.astype(jnp.float32))
         state, outcome = in_tiles(lambda part: self._substeps(*part), given, state.memory.used)
         state = state._replace(timestep=state.timestep + 1)
         reward, solved, distance = self._judge(outcome)

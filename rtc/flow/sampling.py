@@ -60,7 +60,7 @@ def initial_noise(
         return noise
     check_key(rng, "noise")
     shape = (batch_size, policy.action_chunk_size, policy.action_dim)
-    return jax.random.normal(rng, shape)
+    return jax.random.normal(rng, shape, jnp.float32)
 
 
 @checked()

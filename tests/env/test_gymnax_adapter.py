@@ -29,6 +29,8 @@ class ToyEngine:
     `batches` records the batch sizes that a step was traced for.
     """
 
+    batch_axis = -1
+
     def __init__(self, level):
         self.batches = []
         self.size = len(Env(level, "none", self).observation.indices)
@@ -341,6 +343,12 @@ def test_dtypes_hold_under_x64(engine):
     assert (now_obs.dtype, reward.dtype) == (jnp.float32, jnp.float32)
     assert (terminated.dtype, truncated.dtype, info["distance"].dtype) == (bool, bool, jnp.float32)
     kinds = jax.tree.map(lambda x: x.dtype, (state, now))
+    assert kinds[0] == kinds[1]
+    with jax.enable_x64(True):
+        batch = env.env.reset(2)
+        after, step = jax.eval_shape(env.env.step, batch, jnp.zeros((2, 6)))
+    assert {x.dtype for x in (step.obs, step.reward, step.distance)} == {jnp.dtype("float32")}
+    kinds = jax.tree.map(lambda x: x.dtype, (batch, after))
     assert kinds[0] == kinds[1]
 
 

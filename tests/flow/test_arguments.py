@@ -15,6 +15,7 @@ from flax import nnx
 from rtc.config.sections import MethodConfig
 from rtc.errors import ArgumentError, RtcError
 from rtc.flow import (
+    SCHEDULES,
     FlowPolicy,
     ModelConfig,
     delayed_flow_matching_loss,
@@ -259,6 +260,16 @@ def test_arrays_of_numpy_and_scalars_of_any_kind_are_taken():
     assert POLICY.project_observation(low).shape == (B, 8)
     weights = [get_prefix_weights(*ends, 8, "exp") for ends in ((1, 5), (np.int8(1), jnp.int32(5)))]
     np.testing.assert_array_equal(*weights)
+
+
+def test_dtypes_hold_under_x64():
+    with jax.enable_x64(True):
+        chunk = POLICY.action(KEY, OBS, 2)
+        guided = realtime()
+        loss = POLICY.loss(KEY, OBS, CHUNK, simulated_delay=4)
+        weights = [get_prefix_weights(1, 5, 8, kind) for kind in SCHEDULES]
+    assert {x.dtype for x in (chunk, guided, loss, *weights)} == {jnp.dtype("float32")}
+    np.testing.assert_array_equal(chunk, POLICY.action(KEY, OBS, 2))
 
 
 # Interfaces, and what cannot get another shape than it checks.
