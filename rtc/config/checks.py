@@ -1,6 +1,7 @@
 """What of a configuration cannot work together, found before anything is trained."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rtc.config.sections import Cell, Configuration, ImportedPolicy, MethodConfig, PolicyConfig
@@ -116,6 +117,22 @@ def check_methods(methods: Mapping[str, MethodConfig], policies: Policies) -> No
             raise ConfigError(
                 f"{where}.policy: {method.policy!r} was not trained for a pinned prefix; "
                 f"name a policy with simulated_delay"
+            )
+
+
+def check_weak_epochs(
+    methods: Mapping[str, MethodConfig], kept: Mapping[str, tuple[Path, tuple[int, ...]]]
+) -> None:
+    """Raises ConfigError where a method asks an imported policy for an epoch that is not there.
+
+    kept: policy -> the file that says it, and its epochs, none if it does not say them.
+    """
+    for label, method in methods.items():
+        weak, (path, epochs) = method.options.get("weak_epoch"), kept.get(method.policy, ("", ()))
+        if weak is not None and epochs and weak not in epochs:
+            raise ConfigError(
+                f"methods.{label}.weak_epoch: epoch {weak} of {method.policy!r} is not in {path} "
+                f"(there are {', '.join(map(str, epochs))})"
             )
 
 

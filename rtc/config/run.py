@@ -16,6 +16,7 @@ from rtc.config.checks import (
     check_levels,
     check_methods,
     check_sizes,
+    check_weak_epochs,
     prefix_note,
 )
 from rtc.config.method_options import method_options
@@ -34,11 +35,13 @@ from rtc.errors import ConfigError, did_you_mean
 
 class Artifact(NamedTuple):
     """What is known of an imported policy before it is imported. path: of the file that says so.
-    simulated_delay: of its training; None if it had none, or it is not known."""
+    simulated_delay: of its training; None if it had none, or it is not known. epochs: those kept;
+    empty if it is not known."""
 
     path: Path
     chunk_size: int
     simulated_delay: int | None
+    epochs: tuple[int, ...] = ()
 
 
 # (name in `policies`, its entry, levels as given) -> what is known, or None.
@@ -97,6 +100,7 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     cells = tuple(parse_cells(sections.evaluation.cells, chunk_size))
     check_sizes(sections, policies, chunk_size)
     check_methods(methods, policies)
+    check_weak_epochs(methods, {name: (a.path, a.epochs) for name, a in artifacts.items()})
     delays = {name: found.simulated_delay for name, found in artifacts.items()}
     delays |= {n: p.simulated_delay for n, p in policies.items() if isinstance(p, PolicyConfig)}
     notes = [prefix_note(label, m, delays.get(m.policy), cells) for label, m in methods.items()]

@@ -18,17 +18,18 @@ def read_artifact(name: str, policy: ImportedPolicy, levels: Sequence[str]) -> A
     Raises ConfigError, with the key, if there is nothing for one of the levels.
     """
     try:
-        files = [_last_pickle(policy, level) for level in levels]
-        sizes = policy_sizes(read_policy_pickle(files[0]), files[0])
+        files, *_ = [_pickles(policy, level) for level in levels]
+        last = files[max(files)]
+        sizes = policy_sizes(read_policy_pickle(last), last)
     except ArtifactError as error:
         raise ConfigError(f"policies.{name}.import: {error}") from None
-    return Artifact(files[0], sizes["model"]["action_chunk_size"], None)
+    return Artifact(last, sizes["model"]["action_chunk_size"], None, tuple(sorted(files)))
 
 
-def _last_pickle(policy: ImportedPolicy, given: str) -> Path:
+def _pickles(policy: ImportedPolicy, given: str) -> dict[int, Path]:
+    """By epoch, counted from 1."""
     level = load_level(given)
     source = find_source(policy.source.replace("{level}", level.name))
     if not source.exists():
         raise ArtifactError(f"{source}: no such file or folder")
-    files = find_pickles(source, level, reference_name(level.name))
-    return files[max(files)]
+    return find_pickles(source, level, reference_name(level.name))

@@ -60,9 +60,8 @@ def find_artifact(name: str, policy: ImportedPolicy, levels: Sequence[str]) -> A
 def _read(path: Path) -> Artifact | None:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-        config = info.get("config") or {}
-        return Artifact(
-            path, int(info["model"]["action_chunk_size"]), config.get("simulated_delay")
-        )
+        trained = (info.get("config") or {}).get("simulated_delay")
+        epochs = tuple(map(int, info.get("kept_epochs") or ()))
+        return Artifact(path, int(info["model"]["action_chunk_size"]), trained, epochs)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # The job that reads it says what is wrong with it.

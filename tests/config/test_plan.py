@@ -110,7 +110,7 @@ def test_what_a_method_of_one_s_own_refuses_itself(check):
 
 def write_artifact(folder: str, chunk_size: int, simulated_delay: int | None = None) -> None:
     Path(folder).mkdir(parents=True)
-    info = {"model": {"action_chunk_size": chunk_size}}
+    info = {"model": {"action_chunk_size": chunk_size}, "kept_epochs": [8, 32]}
     info |= {"config": {"simulated_delay": simulated_delay}}
     (Path(folder) / "policy.json").write_text(json.dumps(info))
 
@@ -156,6 +156,19 @@ def test_the_prefixes_an_imported_policy_knows(check):
     code, said = check(over)
     assert code == 0
     assert "note: ttrtc at delays 2, 3, 4: its policy published was trained for" in said
+
+
+def test_the_epochs_an_imported_policy_has(check):
+    write_artifact("bc/h17_unicycle", 8)
+    over = {**IMPORTED, "methods": {**IMPORTED["methods"]}}
+    over["methods"]["bid"] = {"policy": "published", "weak_epoch": 2}
+    assert check(over) == (
+        1,
+        "rtc: methods.bid.weak_epoch: epoch 2 of 'published' is not in "
+        "bc/h17_unicycle/policy.json (there are 8, 32)\n",
+    )
+    over["methods"]["bid"]["weak_epoch"] = 8
+    assert check(over)[0] == 0
 
 
 def test_a_policy_that_is_not_there(check):

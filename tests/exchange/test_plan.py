@@ -28,7 +28,7 @@ def test_the_check_reads_pickles(sixteen):
     found = read_artifact("published", ImportedPolicy(str(sixteen)), LEVELS)
     assert found.chunk_size == 16
     assert found.path == sixteen / "31/policies" / NAME
-    assert found.simulated_delay is None
+    assert (found.simulated_delay, found.epochs) == (None, (32,))
 
 
 @pytest.mark.parametrize(
