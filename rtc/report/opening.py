@@ -52,10 +52,12 @@ def write_opening(
 
 
 class Cell(NamedTuple):
-    """One entry of a table. best: no other in its column is higher."""
+    """One entry of a table. best: the text stands out, no other in its column is higher.
+    rest: what follows the text."""
 
     text: str
     best: bool = False
+    rest: str = ""
 
 
 def _rates(table: pd.DataFrame) -> list[list[Cell]]:
@@ -77,10 +79,10 @@ def _rate_cell(pooled: pd.DataFrame, place: tuple[str, Any], best: Any) -> Cell:
         return Cell("")
     row = pooled.loc[place]
     interval = f"({100 * row['low']:.1f} to {100 * row['high']:.1f})"
-    # One method alone is the best of nothing.
-    alone = len(pooled.index.unique("method")) == 1
+    # Where all methods are equal, as where there is one alone, none is the best.
+    rates = pooled.xs(place[1], level="delay")["solve_rate"]
     return Cell(
-        f"{100 * row['solve_rate']:.1f} {interval}", row["solve_rate"] == best and not alone
+        f"{100 * row['solve_rate']:.1f}", row["solve_rate"] == best > rates.min(), f" {interval}"
     )
 
 
@@ -100,7 +102,7 @@ def _markdown(
 def _row(cells: list[Cell]) -> str:
     texts = [re.sub(r"([\\|<>`*_\[\]])", r"\\\1", cell.text) for cell in cells]
     marked = [f"**{text}**" if cell.best else text for cell, text in zip(cells, texts)]
-    return "| " + " | ".join(marked) + " |"
+    return "| " + " | ".join(text + cell.rest for text, cell in zip(marked, cells)) + " |"
 
 
 def _rst(
@@ -123,11 +125,14 @@ def _image(picture: bytes) -> list[str]:
 
 
 def _list_table(title: str, rows: list[list[Cell]], header: int = 1) -> list[str]:
-    lines = [f".. list-table:: {title}", f"   :header-rows: {header}", ""]
+    # The first column holds names; where there is only one other, that takes the room.
+    widths = "auto" if len(rows[0]) > 2 else "20 80"
+    lines = [f".. list-table:: {title}", f"   :header-rows: {header}", f"   :widths: {widths}", ""]
     for row in rows:
         for i, cell in enumerate(row):
             text = f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text)
-            lines.append(f"   {'* -' if i == 0 else '  -'} {text}")
+            rest = f" {_escape(cell.rest)}" if cell.rest else ""
+            lines.append(f"   {'* -' if i == 0 else '  -'} {text}{rest}")
     return [*lines, ""]
 
 

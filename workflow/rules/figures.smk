@@ -110,9 +110,17 @@ rule summary:
     params:
         facts={
             "Levels": ", ".join(LEVELS),
-            "Experts": f"{RUN.experts.seeds} seeds a level, "
-            f"up to {RUN.experts.total_steps:,} environment steps each",
-            "Data": f"{RUN.datasets.transitions:,} transitions a level",
+        }
+        | (
+            {
+                "Experts": f"{RUN.experts.seeds} seeds a level, "
+                f"up to {RUN.experts.total_steps:,} environment steps each",
+                "Data": f"{RUN.datasets.transitions:,} transitions a level",
+            }
+            if TRAINED
+            else {}
+        )
+        | {
             "Policies": ", ".join(RUN.policies),
             "Methods": ", ".join(RUN.methods),
             "Evaluation": f"{len(RUN.cells)} cells x {RUN.evaluation.rollouts:,} rollouts, "
