@@ -120,7 +120,8 @@ class _Form:
             else:
                 shown += map(str, length) if isinstance(length, tuple) else [axis or "..."]
         letters = " ".join(str(axis) for axis in self.axes if axis)
-        named = f" ({letters})" if any(axis in sizes for axis in self.axes) else ""
+        replaced = any(axis in sizes for axis in self.axes if isinstance(axis, str))
+        named = f" ({letters})" if replaced else ""
         return f"{self.kind} [{', '.join(shown)}]{named}"
 
 

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from rtc.env.base import check_kinetix_state
 from rtc.env.kinetix_state import foreign_code, kinetix_state
-from rtc.levels import Level, StaticParams
+from rtc.errors import ArgumentError
+from rtc.levels import Level, StaticParams, load_level
 from rtc.storage.io import atomic_path
-from rtc.types import PyTree
+from rtc.types import PyTree, checked
 
 SCREEN = 500  # pixels a side of Kinetix's screen, which shows 5 m
 DOWNSCALES = (1, 2, 4)  # at 1 and 2 with edges and joint symbols, at 4 plain
@@ -25,8 +27,12 @@ def draw_level(npz_path: str | Path, png_path: str | Path) -> None:
     save_picture(png_path, render_level(Level.load(npz_path)))
 
 
-def render_level(level: Level, downscale: int = 1) -> UInt8[np.ndarray, "h w 3"]:
-    """The level's start as an upright RGB picture of 500 / downscale pixels a side."""
+def render_level(level: Level | str | Path, downscale: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+    """The level's start as an upright RGB picture of 500 / downscale pixels a side.
+
+    level: a `Level`, or a name or path as `load_level` takes it.
+    """
+    level = level if isinstance(level, Level) else load_level(level)
     states = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], kinetix_state(level))
     return render_states(level, states, downscale=downscale)[0]
 
@@ -48,15 +54,20 @@ def iterate_frames(
 
     states: Kinetix `EnvState`s in pieces with leaves `[t, ...]`, each piece of any length; a
         generator that steps an environment and gives `env.to_kinetix(state)` will do.
-    Raises ValueError for a downscale other than 1, 2 and 4.
+    Raises ArgumentError for a downscale other than 1, 2 and 4, or states that are none.
     """
     draw = _renderer(level.static, downscale, _largest_body(level))
-    for few in _regrouped(states):
+    for few in _regrouped(_checked(piece, level) for piece in states):
         count = _length(few)
         rows = np.minimum(np.arange(STATES_AT_ONCE), count - 1)
         with foreign_code():
             pictures = np.asarray(draw(jax.tree.map(operator.itemgetter(rows), few)))
         yield from pictures[:count]
+
+
+def _checked(states: PyTree, level: Level) -> PyTree:
+    check_kinetix_state(level, states)
+    return states
 
 
 def _regrouped(pieces: Iterable[PyTree]) -> Iterator[PyTree]:
@@ -80,6 +91,7 @@ def _length(piece: PyTree) -> int:
     return jax.tree.leaves(piece)[0].shape[0]
 
 
+@checked()
 def save_picture(path: str | Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     """Writes a PNG, whole or not at all."""
     from PIL import Image
@@ -101,7 +113,7 @@ def _renderer(
 ) -> Callable[[PyTree], jax.Array]:
     """A compiled function from `STATES_AT_ONCE` states to uint8 pictures [t, h, w, 3]."""
     if downscale not in DOWNSCALES:
-        raise ValueError(f"downscale: expected one of {DOWNSCALES}, got {downscale}")
+        raise ArgumentError(f"downscale: expected one of {DOWNSCALES}, got {downscale}")
     with foreign_code():
         import kinetix.environment  # before its renderer, which otherwise imports in a circle
         from kinetix.render.renderer_pixels import make_render_pixels

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtc.config.sections import MethodConfig, build
-from rtc.errors import ConfigError, did_you_mean
+from rtc.errors import ArgumentError, ConfigError, did_you_mean, shown
 from rtc.methods.bid import Bid
 from rtc.methods.diffuser_overwrite import DiffuserOverwrite
 from rtc.methods.interface import Method
@@ -37,6 +37,9 @@ def make_method(config: MethodConfig, label: str | None = None) -> Method:
     Raises ConfigError on an unknown method, an option that is unknown, missing or of the wrong
     type, and a value that the method refuses.
     """
+    if not isinstance(config, MethodConfig):
+        example = "MethodConfig(method='naive', policy='flow', options={})"
+        raise ArgumentError(f"config: expected one such as {example}, got {shown(config)}")
     where = f"methods.{label or config.method}"
     kind = method_class(config.method, where)
     defaults = {

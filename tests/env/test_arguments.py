@@ -6,7 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from rtc.env import make_env
+from rtc.env import make_env, render
 from rtc.env.wrappers import Stack, add_noise, dense_reward, push_history
 from rtc.errors import ArgumentError
 
@@ -87,6 +87,18 @@ CASES = {
     "to Kinetix from elsewhere": (
         lambda: ENV.to_kinetix(OTHER.reset(4)),
         "state.motion.position.x: expected [2, 4] on this level, got [3, 4]",
+    ),
+    "a picture of our state": (
+        lambda: render.render_states(ENV.level, STATE),
+        "env_state: expected a Kinetix EnvState with polygon.position [b, 12, 2], got State",
+    ),
+    "a third of a picture": (
+        lambda: render.render_level("cartpole_thrust", downscale=3),
+        "downscale: expected one of (1, 2, 4), got 3",
+    ),
+    "a picture of floats": (
+        lambda: render.save_picture("unwritten.png", np.zeros((4, 5, 3))),
+        "picture: expected uint8 [h, w, 3], got float64 [4, 5, 3]",
     ),
     "noise of one": (
         lambda: EXPERT.step(EXPERT.reset(4), ACTION, ACTION[:1]),

@@ -187,6 +187,11 @@ CASES = {
         lambda: LOADED.expand(OBS[:, :3]),
         "obs: expected float [4, 21] (*b o), got float32 [4, 3]",
     ),
+    "a method's name for its entry": (
+        lambda: make_method("naive"),
+        "config: expected one such as MethodConfig(method='naive', policy='flow', options={}), "
+        "got 'naive'",
+    ),
     "no layers": (
         lambda: ModelConfig(num_layers=0),
         "num_layers: expected a whole number of at least 1, got 0",
@@ -275,7 +280,7 @@ def test_dtypes_hold_under_x64():
 # Interfaces, and what cannot get another shape than it checks.
 UNCHECKED = ("Engine.", "Task.", "Method.", "Trial.", "at_cell", "GymnaxEnv.reset_env", ".observe")
 # Without jax: these look at their arrays themselves.
-UNCHECKED += ("storage.video.", "render.save_picture")
+UNCHECKED += ("storage.video.",)
 
 
 def test_every_public_function_with_shapes_is_checked():
