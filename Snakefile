@@ -13,6 +13,7 @@ container: "docker://python:3.11-slim"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/levels.smk"
+include: "workflow/rules/demonstrations.smk"
 include: "workflow/rules/experts.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/policies.smk"

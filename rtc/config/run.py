@@ -24,13 +24,17 @@ from rtc.config.sections import (
     Cell,
     Configuration,
     ImportedPolicy,
+    LevelEntry,
     MethodConfig,
     PolicyConfig,
     StartFrom,
     method_config,
 )
-from rtc.config.text import check_size, one_line, read_files
+from rtc.config.text import check_size, lay_over, one_line, read_files
 from rtc.errors import ConfigError, did_you_mean
+
+# Keys of `experts` that say which targets there are, not how one of them is made.
+ONE_FOR_ALL = ("seeds", "seeds_per_job", "video")
 
 
 class Artifact(NamedTuple):
@@ -57,8 +61,9 @@ class RunConfig(Configuration):
     """One run: the configuration with its policies completed, its methods split into their own
     options and the rest, and the cells of the sweep.
 
-    chunk_size: H. notes: what the run asks of a method or policy that it was not made for; said
-    wherever its results are shown.
+    levels: as given, without settings of their own; `at` has those. chunk_size: H. notes: what
+    the run asks of a method or policy that it was not made for; said wherever its results are
+    shown. own: the run as it is for levels with settings of their own.
     """
 
     policies: Mapping[str, PolicyConfig | ImportedPolicy]
@@ -66,6 +71,11 @@ class RunConfig(Configuration):
     cells: tuple[Cell, ...]
     chunk_size: int
     notes: tuple[str, ...]
+    own: Mapping[str, "RunConfig"]
+
+    def at(self, level: str) -> "RunConfig":
+        """The run as it is for one level, given as in `levels`."""
+        return self.own.get(level, self)
 
 
 def load_run_config(
@@ -85,6 +95,13 @@ def load_run_config(
 def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     check_size(config)
     sections = build(Configuration, config, "")
+    entries = [e if isinstance(e, LevelEntry) else LevelEntry(e) for e in sections.levels]
+    sections = replace(sections, levels=tuple(entry.level for entry in entries))
+    own = {
+        entry.level: _own(config, entry, f"levels.{i}", find_artifact)
+        for i, entry in enumerate(entries)
+        if entry != LevelEntry(entry.level)
+    }
     # A file laid over another takes an entry out by setting it to null.
     entries = {name: _without_nulls(sections, name) for name in ("policies", "methods")}
     policies = _policies(entries["policies"])
@@ -104,8 +121,31 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     delays = {name: found.simulated_delay for name, found in artifacts.items()}
     delays |= {n: p.simulated_delay for n, p in policies.items() if isinstance(p, PolicyConfig)}
     notes = [prefix_note(label, m, delays.get(m.policy), cells) for label, m in methods.items()]
-    own = {"policies": policies, "methods": methods, "cells": cells, "chunk_size": chunk_size}
-    return RunConfig(**vars(sections) | own, notes=tuple(filter(None, notes)))
+    built = {"policies": policies, "methods": methods, "cells": cells, "chunk_size": chunk_size}
+    return RunConfig(**vars(sections) | built, notes=tuple(filter(None, notes)), own=own)
+
+
+def _own(
+    config: Mapping[str, Any], entry: LevelEntry, where: str, find_artifact: FindArtifact
+) -> RunConfig:
+    """The run for one level: its own settings laid over the others, and checked like them."""
+    over = {name: value for name, value in vars(entry).items() if name != "level" and value}
+    shared = [(s, key) for s in ("experts",) for key in ONE_FOR_ALL if key in over.get(s, {})]
+    shared += [
+        (f"policies.{name}", key)
+        for name, keys in over.get("policies", {}).items()
+        for key in ("seeds", "seeds_per_job")
+        if key in keys
+    ]
+    if shared:
+        raise ConfigError(f"{where}.{'.'.join(shared[0])}: is the same for all levels of a run")
+    if strange := sorted(over.get("policies", {}).keys() - config["policies"].keys()):
+        hint = did_you_mean(strange[0], config["policies"])
+        raise ConfigError(f"{where}.policies.{strange[0]}: no such policy{hint}")
+    try:
+        return _load(lay_over(config, over | {"levels": [entry.level]}), find_artifact)
+    except ConfigError as error:
+        raise ConfigError(f"{where} ({entry.level}): {error}") from None
 
 
 def _without_nulls(sections: Configuration, name: str) -> dict[str, Mapping[str, Any]]:

@@ -127,7 +127,33 @@ class ExpertConfig:
         float,
         Meta(ge=0, le=1000, description="Distance penalty per step is distance x this / 256."),
     ]
+    initial_std: Annotated[
+        float,
+        Meta(gt=0, le=7, description="Standard deviation of an action before squashing, at first."),
+    ]
+    demonstrations: Annotated[
+        Literal["none", "search"],
+        Meta(
+            description="search: episodes may begin along solutions that a search has found; "
+            "none: all begin at the level's start."
+        ),
+    ]
     video: Annotated[bool, Meta(description="Draw a video of the best checkpoint.")]
+
+
+@dataclass(frozen=True)
+class DemonstrationConfig:
+    """Solutions of a level, found by the cross-entropy method over open-loop action sequences."""
+
+    searches: Annotated[
+        int, Meta(ge=1, le=1000, description="Searches a level; expert seeds take turns.")
+    ]
+    candidates: Annotated[int, Meta(ge=128, le=1_048_576, description="Sequences a round.")]
+    horizon: Annotated[
+        int, Meta(ge=1, le=65_536, description="Steps of a sequence; at most the level's limit.")
+    ]
+    hold: Annotated[int, Meta(ge=1, le=65_536, description="Steps for which an action is held.")]
+    rounds: Annotated[int, Meta(ge=1, le=10**6, description="Rounds of a search, at most.")]
 
 
 @dataclass(frozen=True)
@@ -145,6 +171,13 @@ class DatasetConfig:
     ]
     min_solve_rate: Annotated[
         Share, Meta(description="Solve rate an expert checkpoint must reach to play.")
+    ]
+    action_std: Annotated[
+        Share,
+        Meta(
+            description="Share of an expert's own standard deviation that its recorded actions "
+            "are drawn with; 1 as it learned, 0 its mode."
+        ),
     ]
     rows_per_group: Annotated[int, Meta(ge=1, le=10**8, description="Rows per parquet row group.")]
 
@@ -339,6 +372,26 @@ class StageResources:
 
 
 @dataclass(frozen=True)
+class LevelEntry:
+    """A level with settings of its own, laid over those of the run."""
+
+    level: Annotated[LevelName, Meta(description="Name or path, as without own settings.")]
+    experts: Annotated[Mapping[str, Any], Meta(description="Keys of `experts`.")] = field(
+        default_factory=dict
+    )
+    demonstrations: Annotated[Mapping[str, Any], Meta(description="Keys of `demonstrations`.")] = (
+        field(default_factory=dict)
+    )
+    datasets: Annotated[Mapping[str, Any], Meta(description="Keys of `datasets`.")] = field(
+        default_factory=dict
+    )
+    policies: Annotated[
+        Mapping[PolicyName, Mapping[str, Any] | None],
+        Meta(description="Keys of policies, by name."),
+    ] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Every key of config/config.yaml. Unknown keys are refused."""
 
@@ -353,16 +406,18 @@ class Configuration:
         int, Meta(ge=1, le=64, description="Jobs that may share one GPU at a time.")
     ]
     levels: Annotated[
-        tuple[LevelName, ...],
+        tuple[LevelName | LevelEntry, ...],
         Meta(
             min_length=1,
             max_length=100_000,
             description="Names (config/levels), Kinetix's own (l/mjc_hopper), or paths of YAML or "
-            "Kinetix JSON files.",
+            "Kinetix JSON files; a mapping (level, and keys of experts, demonstrations, datasets, "
+            "policies) where a level has settings of its own.",
         ),
     ]
     env: EnvConfig
     experts: ExpertConfig
+    demonstrations: DemonstrationConfig
     datasets: DatasetConfig
     policies: Annotated[
         Mapping[PolicyName, Mapping[str, Any] | None],

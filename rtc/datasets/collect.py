@@ -57,7 +57,11 @@ def collect_dataset(
     state = jax.jit(lambda key: start_play(stack, len(players), config.num_envs, key))(key)
     steps = config.transitions // config.num_envs
     block = max(1, min(config.rows_per_group // config.num_envs, steps))
-    program = _compile(lambda state, params: play_block(stack, params, state, block), state, params)
+    program = _compile(
+        lambda state, params: play_block(stack, params, state, block, config.action_std),
+        state,
+        params,
+    )
     metadata = _metadata(built, env, config, players, seed)
     schema = dataset_schema(built.observation_size, built.action_size, metadata)
     solved = ended = 0

@@ -47,9 +47,13 @@ def start_play(stack: Stack, experts: int, batch_size: int, key: Key) -> PlaySta
 
 
 def play_block(
-    stack: Stack, params: ActorCritic, state: PlayState, steps: int
+    stack: Stack, params: ActorCritic, state: PlayState, steps: int, action_std: float = 1.0
 ) -> tuple[PlayState, Rows]:
-    """Plays `steps` steps in every environment. params: of all experts, leading axis e."""
+    """Plays `steps` steps in every environment.
+
+    params: of all experts, leading axis e. action_std: share of their own standard deviation
+    that actions are drawn with.
+    """
     experts = params.log_std.shape[0]
     low = stack.action_low
 
@@ -57,7 +61,8 @@ def play_block(
         action_key, env_key, expert_key, key = jax.random.split(state.key, 4)
         obs = stack.observe(state.envs)
         shape = (len(obs), len(low))
-        u = _chosen_u(params, state.expert, obs, jax.random.normal(action_key, shape), low)
+        drawn = action_std * jax.random.normal(action_key, shape)
+        u = _chosen_u(params, state.expert, obs, drawn, low)
         action = squash(u, low)
         envs, outcome = stack.step(state.envs, action, jax.random.normal(env_key, shape))
         rows = Rows(

@@ -4,12 +4,13 @@ import functools
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rtc.errors import ArgumentError, check_whole, shown
 from rtc.levels import Level
 from rtc.physics.observation import ObservationSpec, observation_spec
-from rtc.types import Array, Bool, Float, PyTree, checked
+from rtc.types import Array, Bool, Float, Int, PyTree, checked
 
 
 class Step(NamedTuple):
@@ -33,6 +34,9 @@ class Step(NamedTuple):
 @runtime_checkable
 class Engine(Protocol):
     """The physics of one level for a batch; pure functions, the state an opaque pytree."""
+
+    # The axis of the batch in every array of a state.
+    batch_axis: int
 
     def reset(self, batch_size: int) -> PyTree: ...
 
@@ -110,6 +114,35 @@ class Env:
     def replay(self, state: PyTree, done: Bool[Array, " b"]) -> PyTree:
         """Environments with `done` start the level again, the others stay as they are."""
         return self._replay(state, done)
+
+    @checked()
+    def take(self, state: PyTree, index: Int[Array, " k"]) -> PyTree:
+        """The environments of these indices, as a batch of their own."""
+        axis = self._physics.batch_axis
+        return jax.tree.map(lambda leaf: jnp.take(leaf, index, axis=axis), state)
+
+    @checked()
+    def begin(self, state: PyTree, done: Bool[Array, " b"], start: PyTree) -> PyTree:
+        """Environments with `done` go on from `start` (a batch of states), the others as is."""
+        axis = self._physics.batch_axis
+
+        def choose(now: Array, start: Array) -> Array:
+            others = [1] * (now.ndim - 1)
+            others.insert(axis % now.ndim, -1)
+            return jnp.where(done.reshape(others), start, now)
+
+        return jax.tree.map(choose, state, start)
+
+    def join(self, states: PyTree) -> PyTree:
+        """States with a leading time axis as one batch, the times of an environment in a row."""
+        axis = self._physics.batch_axis
+
+        def flat(leaf: Array) -> Array:
+            place = axis % (leaf.ndim - 1)
+            moved = jnp.moveaxis(leaf, 0, place + 1)
+            return moved.reshape(*moved.shape[:place], -1, *moved.shape[place + 2 :])
+
+        return jax.tree.map(flat, states)
 
     @checked(o="observation_size")
     def expand(self, obs: Float[Array, "b o"]) -> Float[Array, "b f"]:

@@ -20,6 +20,8 @@ class KinetixEngine:
     of the last; "kinetix" all three of the first substep that has a reward (or of the last).
     """
 
+    batch_axis = 0
+
     def __init__(self, level: Level, reward: str) -> None:
         self.level = level
         self.reward = reward

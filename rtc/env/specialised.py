@@ -21,6 +21,8 @@ class SpecialisedEngine:
     physics cannot take.
     """
 
+    batch_axis = -1
+
     def __init__(self, level: Level, reward: str) -> None:
         self.level = level
         self.reward = reward

@@ -28,7 +28,8 @@ class Outcome(NamedTuple):
 
     reward: of the step, shaped if the stack shapes it. done: the episode ended with this step.
     solved: it ended at the goal. episode_return, episode_length: sums of the rewards and of the
-    steps of the episode up to this step, so at `done` those of the whole episode.
+    steps of the episode up to this step, so at `done` those of the whole episode. whole: the
+    episode began at the level's start; others train, but count in no solve rate.
     """
 
     reward: Array
@@ -36,6 +37,7 @@ class Outcome(NamedTuple):
     solved: Array
     episode_return: Array
     episode_length: Array
+    whole: Array
 
 
 @runtime_checkable
@@ -165,7 +167,7 @@ class Stack:
     def reset(self, batch_size: int) -> StackState:
         """Every environment at the start of the level."""
         state = self.env.reset(batch_size)
-        obs = self._start(self.env.observe(state))
+        obs = self.start_input(self.env.observe(state))
         zeros = jnp.zeros(batch_size, jnp.float32)
         return StackState(state, obs[0], obs, zeros, zeros.astype(jnp.int32))
 
@@ -181,6 +183,22 @@ class Stack:
 
         action: what the policy asks for. noise: [b, a] standard normal, scaled here.
         """
+        following, outcome = self.advance(state, action, noise)
+        done = outcome.done
+        stacked = StackState(
+            self.env.replay(following.state, done),
+            following.first,
+            jnp.where(done[:, None], following.first[None], following.obs),
+            jnp.where(done, 0.0, following.episode_return),
+            jnp.where(done, 0, following.episode_length),
+        )
+        return stacked, outcome
+
+    @checked(a="env.action_size")
+    def advance(
+        self, state: StackState, action: Float[Array, "b a"], noise: Float[Array, "b a"]
+    ) -> tuple[StackState, Outcome]:
+        """One step of all environments; those that are done stay where they ended."""
         executed = add_noise(action, noise, self.action_noise)
         inner, step = self.env.step(state.state, executed)
         reward = self._reward(step, state.episode_length)
@@ -190,20 +208,17 @@ class Stack:
             step.solved & step.done,
             state.episode_return + reward,
             state.episode_length + 1,
+            jnp.ones_like(step.done),
         )
-        inner = self.env.replay(inner, step.done)
-        following = push_history(state.obs, step.obs, action) if self.history else step.obs
-        obs = jnp.where(step.done[:, None], state.first[None], following)
-        stacked = StackState(
-            inner,
-            state.first,
-            obs,
-            jnp.where(step.done, 0.0, outcome.episode_return),
-            jnp.where(step.done, 0, outcome.episode_length),
+        obs = push_history(state.obs, step.obs, action) if self.history else step.obs
+        following = StackState(
+            inner, state.first, obs, outcome.episode_return, outcome.episode_length
         )
-        return stacked, outcome
+        return following, outcome
 
-    def _start(self, first: Float[Array, "b o"]) -> Float[Array, "b d"]:
+    @checked()
+    def start_input(self, first: Float[Array, "b o"]) -> Float[Array, "b d"]:
+        """The policy input of an episode that begins with these observations."""
         if not self.history:
             return first
         return start_history(first, self.history, self.env.action_size)

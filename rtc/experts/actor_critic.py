@@ -42,16 +42,22 @@ class ActorCritic(NamedTuple):
 
 
 def init_actor_critic(
-    key: Key, observation_size: int, action_size: int, hidden_sizes: Sequence[int]
+    key: Key,
+    observation_size: int,
+    action_size: int,
+    hidden_sizes: Sequence[int],
+    initial_std: float = 1.0,
 ) -> ActorCritic:
-    """Orthogonal kernels (gain sqrt 2; 0.01 for the mean, 1 for the value), zero biases and
-    log-std."""
+    """Orthogonal kernels (gain sqrt 2; 0.01 for the mean, 1 for the value), zero biases.
+
+    initial_std: of every action before squashing.
+    """
     actor_key, critic_key = jax.random.split(key)
     sizes = (observation_size, *hidden_sizes)
     return ActorCritic(
         _init_network(actor_key, (*sizes, action_size), 0.01),
         _init_network(critic_key, (*sizes, 1), 1.0),
-        jnp.zeros(action_size),
+        jnp.full(action_size, math.log(initial_std), jnp.float32),
     )
 
 

@@ -30,6 +30,7 @@ from rtc.experts.actor_critic import (
     squash,
     state_value,
 )
+from rtc.experts.starts import STARTS, Bank, Curriculum, deal_starts, move_back
 from rtc.types import Array, Bool, Float, Int, Key, PyTree
 
 
@@ -42,11 +43,12 @@ class Learner(NamedTuple):
 
 class TrainState(NamedTuple):
     """All that training goes on from. learner and key: leading axis s. envs: state of the task,
-    b environments."""
+    b environments. curriculum: where episodes begin, None for the level's start."""
 
     learner: Learner
     envs: PyTree
     key: Array
+    curriculum: Curriculum | None
 
 
 class Experience(NamedTuple):
@@ -84,12 +86,16 @@ class LossParts(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """Sums over the episodes that ended, each [s]: their number, returns, lengths, solved."""
+    """Sums over the episodes that ended, each [s]: number, returns, lengths, solved of those
+    that began at the level's start; begun, finished: number and solved of those that began
+    along a solution (`starts.py`)."""
 
     count: Array
     returns: Array
     lengths: Array
     solved: Array
+    begun: Array
+    finished: Array
 
 
 class Interval(NamedTuple):
@@ -101,29 +107,37 @@ class Interval(NamedTuple):
     bad_update: Array
 
 
-def init_training(task: Task, config: ExpertConfig, keys: Array) -> TrainState:
+def init_training(
+    task: Task, config: ExpertConfig, keys: Array, curriculum: Curriculum | None = None
+) -> TrainState:
     """Fresh learners and environments. keys: [s], one a seed."""
 
     def learner(key):
-        params = init_actor_critic(
-            key, task.observation_size, len(task.action_low), config.hidden_sizes
-        )
+        sizes = task.observation_size, len(task.action_low), config.hidden_sizes
+        params = init_actor_critic(key, *sizes, config.initial_std)
         return Learner(params, _optimiser(config).init(params))
 
     pairs = jax.vmap(jax.random.split)(keys)
     envs = task.reset(len(keys) * config.num_envs)
-    return TrainState(jax.vmap(learner)(pairs[:, 0]), envs, pairs[:, 1])
+    return TrainState(jax.vmap(learner)(pairs[:, 0]), envs, pairs[:, 1], curriculum)
 
 
 def train_interval(
-    task: Task, config: ExpertConfig, state: TrainState, updates: Int[Array, ""]
+    task: Task,
+    config: ExpertConfig,
+    state: TrainState,
+    updates: Int[Array, ""],
+    bank: Bank | None = None,
 ) -> tuple[TrainState, Interval]:
-    """Runs `updates` (traced, so that a shorter last interval needs no program of its own)."""
+    """Runs `updates` (traced, so that a shorter last interval needs no program of its own).
+
+    bank: states along solutions that episodes may begin at; `task` is then a `StartsStack`.
+    """
     seeds = state.key.shape[0]
 
     def one(index, carry):
         state, total = carry
-        state, losses, episodes = train_update(task, config, state)
+        state, losses, episodes = train_update(task, config, state, bank)
         finite = _finite((losses, state.learner.params))
         bad = jnp.where(finite | (total.bad_update >= 0), total.bad_update, index)
         sums = jax.tree.map(jnp.add, (total.losses, total.episodes), (losses, episodes))
@@ -135,13 +149,17 @@ def train_interval(
 
 
 def train_update(
-    task: Task, config: ExpertConfig, state: TrainState
+    task: Task, config: ExpertConfig, state: TrainState, bank: Bank | None = None
 ) -> tuple[TrainState, LossParts, Episodes]:
     """Plays a rollout in all environments; each seed learns from its own part of it."""
     seeds = state.key.shape[0]
     keys = jax.vmap(lambda key: jax.random.split(key, 3))(state.key)
+    envs, curriculum = state.envs, state.curriculum
+    if bank is not None:
+        deal_keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys[:, 1])
+        envs = deal_starts(task, STARTS, bank, curriculum, envs, deal_keys)
     envs, experience, episodes = play(
-        task, state.learner.params, state.envs, keys[:, 1], config.rollout_steps
+        task, state.learner.params, envs, keys[:, 1], config.rollout_steps
     )
     by_seed = jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(x.shape[0], seeds, -1, *x.shape[2:]), 1, 0), experience
@@ -151,7 +169,9 @@ def train_update(
     learner, losses = over_seeds(partial(learn, config=config))(
         state.learner, by_seed, last_obs, keys[:, 2]
     )
-    return TrainState(learner, envs, keys[:, 0]), losses, episodes
+    if bank is not None:
+        curriculum = move_back(STARTS, curriculum, episodes.begun, episodes.finished)
+    return TrainState(learner, envs, keys[:, 0], curriculum), losses, episodes
 
 
 def play(
@@ -194,15 +214,18 @@ def _act(
 def _count(episodes: Episodes, outcome: Outcome) -> Episodes:
     """Adds the episodes that ended with this step."""
 
-    def total(x):
-        ended = jnp.where(outcome.done, x, 0).astype(jnp.float32)
+    def total(x, which):
+        ended = jnp.where(which, x, 0).astype(jnp.float32)
         return ended.reshape(len(episodes.count), -1).sum(-1)
 
+    whole, part = outcome.done & outcome.whole, outcome.done & ~outcome.whole
     ended = Episodes(
-        total(jnp.ones_like(outcome.reward)),
-        total(outcome.episode_return),
-        total(outcome.episode_length),
-        total(outcome.solved),
+        total(1, whole),
+        total(outcome.episode_return, whole),
+        total(outcome.episode_length, whole),
+        total(outcome.solved, whole),
+        total(1, part),
+        total(outcome.solved, part),
     )
     return jax.tree.map(jnp.add, episodes, ended)
 

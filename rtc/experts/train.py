@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import sys
 import tempfile
@@ -17,11 +18,13 @@ from tqdm import tqdm
 
 from rtc.config.sections import EnvConfig, ExpertConfig
 from rtc.env import make_env
-from rtc.env.wrappers import Task, expert_stack
+from rtc.env.wrappers import Stack, Task, expert_stack
 from rtc.errors import DivergenceError
+from rtc.experts.demonstrations import load_demonstrations
 from rtc.experts.expert import expert_info
 from rtc.experts.ppo import Interval, TrainState, init_training, train_interval
 from rtc.experts.seed_run import SeedRun, total_updates
+from rtc.experts.starts import STARTS, Bank, StartsStack, begin_curriculum, make_bank
 from rtc.jobs.resume import ResumeState, resume_state
 from rtc.jobs.sources import code_digest
 from rtc.levels import Level
@@ -40,6 +43,7 @@ def train_experts(
     outputs: Sequence[str | Path],
     *,
     root_seed: int,
+    demonstrations: str | Path | None = None,
     sinks: Sequence[LogSink] = (),
     state_dir: str | Path | None = None,
 ) -> None:
@@ -48,6 +52,8 @@ def train_experts(
     outputs: a folder per seed: `checkpoints/<update>/` at each logging interval, `progress.csv`
     (a row per interval; seconds and steps per second leave compilation out; steps per second
     are of the seed's own environments) and, last, `expert.json`.
+    demonstrations: file of solutions (`rtc.experts.demonstrations`) along which episodes may
+    begin; None begins all at the level's start.
     sinks: take each row too, with level and seed. state_dir: where the state is kept from which
     the same call goes on after a crash; it ends with the numbers of an uninterrupted run.
     A seed whose numbers are not finite stops and keeps its last good checkpoint; the message
@@ -55,9 +61,15 @@ def train_experts(
     """
     built = make_env(level, engine=env.engine, reward=env.reward)
     task = expert_stack(built, env, config)
-    with _open_runs(level, env, config, seeds, root_seed, state_dir) as (state, runs):
+    bank, groups = None, None
+    if demonstrations is not None:
+        shown = load_demonstrations(demonstrations, level)
+        groups = np.asarray(seeds) % len(shown.actions)
+        task, bank = StartsStack(task), _bank(task, shown.actions, level, root_seed)
+    marks = _fingerprint(level, env, config, seeds, root_seed, bank)
+    with _open_runs(config, seeds, marks, state_dir) as (state, runs):
         keys = jnp.stack([expert_key(level, root_seed, seed) for seed in seeds])
-        train_runs(task, config, runs, keys, state, level.name, sinks)
+        train_runs(task, config, runs, keys, state, level.name, sinks, bank, groups)
         for run, output in zip(runs, outputs, strict=True):
             message = run.diverged and run.diverged["message"]
             info = expert_info(built, env, config, run.seed, run.rows, run.ended, message)
@@ -79,10 +91,16 @@ def train_runs(
     state: ResumeState,
     name: str,
     sinks: Sequence[LogSink] = (),
+    bank: Bank | None = None,
+    groups: np.ndarray | None = None,
 ) -> None:
-    """Trains until every run has ended, interval by interval. keys: [s], one a run."""
-    update, training = _first_state(task, config, runs, keys, state)
-    program = _compile(task, config, training)
+    """Trains until every run has ended, interval by interval. keys: [s], one a run.
+
+    bank, groups: [s] states along solutions, and whose of them each run has; the task is then
+    a `StartsStack`.
+    """
+    update, training = _first_state(task, config, runs, keys, state, groups)
+    program = _compile(task, config, training, bank)
     total = total_updates(config)
     steps = config.num_envs * config.rollout_steps
     saved = clock = time.monotonic()
@@ -91,7 +109,7 @@ def train_runs(
         while any(run.ended is None for run in runs):
             count = min(config.log_every, total - update)
             began = time.monotonic()
-            training, interval = program(training, np.int32(count))
+            training, interval = program(training, np.int32(count), bank)
             interval = jax.device_get(interval)
             now = time.monotonic()
             times = {
@@ -162,10 +180,16 @@ def _divergence(run: SeedRun, name: str, update: int) -> DivergenceError:
 
 
 def _first_state(
-    task: Task, config: ExpertConfig, runs: Sequence[SeedRun], keys: Array, state: ResumeState
+    task: Task,
+    config: ExpertConfig,
+    runs: Sequence[SeedRun],
+    keys: Array,
+    state: ResumeState,
+    groups: np.ndarray | None,
 ) -> tuple[int, TrainState]:
     def init(keys):
-        return init_training(task, config, keys)
+        curriculum = None if groups is None else begin_curriculum(STARTS, jnp.asarray(groups))
+        return init_training(task, config, keys, curriculum)
 
     stored = state.load(jax.eval_shape(init, keys))
     if stored is None:
@@ -177,12 +201,20 @@ def _first_state(
     return update, jax.tree.map(jnp.asarray, training)
 
 
-def _compile(task: Task, config: ExpertConfig, training: TrainState) -> Callable[..., Any]:
-    def interval(training, updates):
-        return train_interval(task, config, training, updates)
+def _bank(stack: Stack, actions: np.ndarray, level: Level, root_seed: int) -> Bank:
+    """States along the solutions; the same for every seed of the level."""
+    key = jax.random.fold_in(jax.random.key(root_seed), int(level.digest[8:16], 16))
+    return jax.jit(lambda actions, key: make_bank(stack, STARTS, actions, key))(actions, key)
+
+
+def _compile(
+    task: Task, config: ExpertConfig, training: TrainState, bank: Bank | None
+) -> Callable[..., Any]:
+    def interval(training, updates, bank):
+        return train_interval(task, config, training, updates, bank)
 
     began = time.monotonic()
-    program = jax.jit(interval, donate_argnums=0).lower(training, np.int32(1)).compile()
+    program = jax.jit(interval, donate_argnums=0).lower(training, np.int32(1), bank).compile()
     logger.info("compiled in %.1f s", time.monotonic() - began)
     return program
 
@@ -200,24 +232,12 @@ def _progress_bar(total: int, done: int, name: str) -> tqdm:
 
 @contextlib.contextmanager
 def _open_runs(
-    level: Level,
-    env: EnvConfig,
     config: ExpertConfig,
     seeds: Sequence[int],
-    root_seed: int,
+    fingerprint: dict[str, Any],
     state_dir: str | Path | None,
 ) -> Iterator[tuple[ResumeState, list[SeedRun]]]:
     """The resume state and a run per seed, in a folder that lasts or one that does not."""
-    fingerprint = {
-        "level": level.digest,
-        "env": dataclasses.asdict(env),
-        "config": _what_counts(config),
-        "seeds": list(seeds),
-        "root_seed": root_seed,
-        "code": code_digest("rtc.experts"),
-        "backend": jax.default_backend(),
-        "jax": jax.__version__,
-    }
     with contextlib.ExitStack() as stack:
         if state_dir is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -226,6 +246,29 @@ def _open_runs(
             folder = Path(state_dir) / ("seeds_" + "_".join(map(str, seeds)))
             state = stack.enter_context(resume_state(folder, fingerprint))
         yield state, [SeedRun(seed, folder / f"seed_{seed}", config) for seed in seeds]
+
+
+def _fingerprint(
+    level: Level,
+    env: EnvConfig,
+    config: ExpertConfig,
+    seeds: Sequence[int],
+    root_seed: int,
+    bank: Bank | None,
+) -> dict[str, Any]:
+    """What a state must have in common with this training for it to go on from there."""
+    bytes_of = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(bank)]
+    return {
+        "level": level.digest,
+        "env": dataclasses.asdict(env),
+        "config": _what_counts(config),
+        "seeds": list(seeds),
+        "root_seed": root_seed,
+        "bank": hashlib.sha256(b"".join(bytes_of)).hexdigest(),
+        "code": code_digest("rtc.experts"),
+        "backend": jax.default_backend(),
+        "jax": jax.__version__,
+    }
 
 
 def _what_counts(config: ExpertConfig) -> dict[str, Any]:

@@ -6,10 +6,11 @@ policy also the forward contrast: near the best samples, far from the weak polic
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from msgspec import Meta
 
 from rtc.errors import ConfigError
 from rtc.flow import FlowPolicy, get_prefix_weights, sample, sample_from
@@ -21,15 +22,22 @@ from rtc.types import Array, Float, PyTree, checked
 ROWS_AT_ONCE = 4096
 
 
+Count = Annotated[int, Meta(ge=1)]
+
+
 @dataclass(frozen=True)
 class Bid:
-    """samples: candidates for a chunk. keep: of either policy's samples, how many of the best
-    enter the forward contrast. weak_epoch: epoch of the weak policy's checkpoint. The last two
-    are null for rejection sampling, which needs the backward loss alone."""
+    """The sample of least loss; `keep` and `weak_epoch` are both given, or neither."""
 
-    samples: int
-    keep: int | None = None
-    weak_epoch: int | None = None
+    samples: Annotated[int, Meta(ge=1, le=65_536, description="Candidates for a chunk.")]
+    keep: Annotated[
+        Count | None,
+        Meta(description="Of either policy's samples, how many enter the forward contrast."),
+    ] = None
+    weak_epoch: Annotated[
+        Count | None,
+        Meta(description="Epoch of the weak policy; null, as keep: rejection sampling alone."),
+    ] = None
     keeps_prefix: ClassVar[bool] = False
 
     def __post_init__(self):

@@ -5,7 +5,9 @@ is LeRobot's variant, which takes the velocity as constant in the guidance.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
 
 from rtc.errors import ConfigError, check_choice
 from rtc.flow import JACOBIANS, SCHEDULES, FlowPolicy
@@ -15,12 +17,17 @@ from rtc.types import PyTree, checked
 
 @dataclass(frozen=True)
 class Realtime:
-    """schedule: of the prefix weights, "exp", "linear", "ones" or "zeros". beta: greatest
-    guidance weight. jacobian: "full" or "identity"."""
+    """Guidance by the weights of `schedule`, of at most `beta`."""
 
-    schedule: str
-    beta: float
-    jacobian: str = "full"
+    schedule: Annotated[
+        Literal["exp", "linear", "ones", "zeros"],
+        Meta(description="How the prefix weights fall over the chunk; zeros is hard masking."),
+    ]
+    beta: Annotated[float, Meta(ge=0, le=1e6, description="Greatest guidance weight.")]
+    jacobian: Annotated[
+        Literal["full", "identity"],
+        Meta(description="Of the guidance; identity takes the velocity as constant."),
+    ] = "full"
     samples: ClassVar[int] = 1
     keeps_prefix: ClassVar[bool] = False
 

@@ -15,9 +15,10 @@ call, is not part of the average.
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
+from msgspec import Meta
 
 from rtc.errors import ConfigError
 from rtc.flow import FlowPolicy, sample
@@ -38,9 +39,12 @@ class Chunks(NamedTuple):
 
 @dataclass(frozen=True)
 class TemporalEnsemble:
-    """m: decay of the weights exp(-m i); the larger, the more the oldest chunk decides."""
+    """The average of all chunks that predicted an action."""
 
-    m: float
+    m: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="Decay of the weights exp(-m i); i = 0 is the oldest."),
+    ]
     samples: ClassVar[int] = 1
     keeps_prefix: ClassVar[bool] = False
 

@@ -20,6 +20,7 @@ import pytest
 
 from rtc.config.sections import ExpertConfig
 from rtc.env.wrappers import Outcome
+from tests.experts.cart import Cart
 
 ROOMS = ("constant", "coin", "delayed", "target", "follow")
 CONSTANT, COIN, DELAYED, TARGET, FOLLOW = range(5)
@@ -62,7 +63,8 @@ class Probes:
         length = state.length + 1
         done = length >= jnp.where(state.room == DELAYED, 2, 1)
         total = state.episode_return + reward
-        outcome = Outcome(reward, done, done & (total > 0), total, length)
+        whole = jnp.ones_like(done)
+        outcome = Outcome(reward, done, done & (total > 0), total, length, whole)
         following = jnp.where(done, 0, length)
         obs = _obs(state.room, jnp.sign(noise[:, 0]), following)
         total = jnp.where(done, 0.0, total)
@@ -122,5 +124,20 @@ def small_config() -> ExpertConfig:
         hidden_sizes=(16, 16),
         observation_history=4,
         dense_reward_scale=1 / 6,
+        initial_std=1.0,
+        demonstrations="none",
         video=False,
     )
+
+
+@pytest.fixture(scope="session")
+def cart():
+    return Cart()
+
+
+@pytest.fixture(scope="session")
+def straight():
+    """[n=2, q=1, t=40, a=2]: full speed ahead, and at half speed."""
+    actions = np.zeros((2, 1, 60, 2), np.float32)
+    actions[0, ..., 0], actions[1, ..., 0] = 1.0, 0.5
+    return actions

@@ -67,6 +67,17 @@ def level_source(wildcards):
     return LEVELS.get(wildcards.level, wildcards.level)
 
 
+def run_at(wildcards):
+    """The configuration as it is for the level of a job."""
+    return RUN.at(level_source(wildcards))
+
+
+def demonstrations_of(wildcards):
+    """The solutions along which a level's experts begin, where they do."""
+    searched = run_at(wildcards).experts.demonstrations == "search"
+    return [f"results/demonstrations/{wildcards.level}.npz"] if searched else []
+
+
 def level_input(wildcards):
     """The file that a level comes from."""
     if wildcards.level not in LEVEL_FILES:

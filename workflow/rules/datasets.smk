@@ -17,7 +17,7 @@ rule dataset:
     resources:
         **stage_resources("datasets", GPU),
     params:
-        config=section(RUN.datasets),
+        config=lambda wildcards: section(run_at(wildcards).datasets),
         env=section(RUN.env),
         seed=RUN.seed,
         code=code_digest("rtc.datasets"),

@@ -8,6 +8,7 @@ for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
             group_name("expert", group)
         input:
             level="results/levels/{level}.npz",
+            demonstrations=demonstrations_of,
         output:
             summary=per_seed(f"{EXPERT}/expert.json", group),
             progress=per_seed(f"{EXPERT}/progress.csv", group),
@@ -25,7 +26,9 @@ for group in seed_groups(RUN.experts.seeds, RUN.experts.seeds_per_job):
         resources:
             **stage_resources("experts", GPU),
         params:
-            config=section(RUN.experts, "seeds", "seeds_per_job", "video"),
+            config=lambda wildcards: section(
+                run_at(wildcards).experts, "seeds", "seeds_per_job", "video"
+            ),
             env=section(RUN.env),
             seed=RUN.seed,
             seeds=lambda wildcards, group=group: seeds_of(group, wildcards),

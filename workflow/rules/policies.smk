@@ -28,7 +28,9 @@ for policy, settings in TRAINED.items():
             resources:
                 **stage_resources("policies", GPU),
             params:
-                config=section(settings, "seeds", "seeds_per_job"),
+                config=lambda wildcards, policy=policy: section(
+                    run_at(wildcards).policies[policy], "seeds", "seeds_per_job"
+                ),
                 env=section(RUN.env),
                 policy=policy,
                 seed=RUN.seed,

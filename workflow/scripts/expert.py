@@ -24,6 +24,7 @@ with job(
         list(params.seeds),
         [Path(summary).parent for summary in snakemake.output.summary],
         root_seed=params.seed,
+        demonstrations=next(iter(snakemake.input.demonstrations), None),
         sinks=wandb_sinks(snakemake.config["tracking"]["wandb"], EXPERT_PROJECT),
         state_dir=Path("results/.state/experts") / snakemake.wildcards.level,
     )
