@@ -70,7 +70,9 @@ def env_config() -> EnvConfig:
 
 @pytest.fixture(scope="session")
 def config() -> DatasetConfig:
-    return DatasetConfig(transitions=1000, num_envs=10, min_solve_rate=0.65, rows_per_group=320)
+    return DatasetConfig(
+        transitions=1000, num_envs=10, min_solve_rate=0.65, action_std=1.0, rows_per_group=320
+    )
 
 
 @pytest.fixture(scope="session")

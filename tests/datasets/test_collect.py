@@ -175,3 +175,17 @@ def test_the_card(collected):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ArtifactError, match=r"toy\.parquet: not a readable data set"):
         write_dataset_card(path.parent)
+
+
+def test_actions_are_drawn_with_the_share_of_the_deviation(
+    toy_env, level, env_config, config, make_expert, tmp_path
+):
+    """The toy expert's motor has one mean, so the spread of its column is its deviation."""
+    spread = {}
+    for share in (1.0, 0.5, 0.0):
+        path = tmp_path / f"{share}.parquet"
+        some = dataclasses.replace(config, action_std=share)
+        collect_dataset(level, env_config, some, [make_expert(1, {5: 0.7})], path, seed=0)
+        spread[share] = np.stack(pd.read_parquet(path)["action"])[:, MOTOR].std()
+    np.testing.assert_allclose(spread[0.5], spread[1.0] / 2, rtol=0.01)
+    assert spread[0.0] < 1e-6 < spread[1.0]
