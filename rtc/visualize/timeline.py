@@ -160,19 +160,26 @@ def _checked(timeline: ChunkTimeline, name: str) -> ChunkTimeline:
             f"{name}.chunks: expected {actions.shape[1]} action dimensions like actions, "
             f"got {chunks.shape[2]}"
         )
-    _check_numbers(source, len(chunks), f"{name}.source", "chunk")
-    _check_numbers(starts, len(actions) + 1, f"{name}.starts", "step")
+    for field in ("source", "starts"):
+        if arrays[field].dtype.kind not in "iu":
+            given = arrays[field].dtype
+            raise TrackingError(f"{name}.{field}: expected whole numbers, got {given}")
+    for chunk in (int(source.min()), int(source.max())):
+        if not 0 <= chunk < len(chunks):
+            raise TrackingError(
+                f"{name}.source: chunk {chunk} is out of range, expected 0 to {len(chunks) - 1}"
+            )
+    # Chunks after the end of an episode may be there, but none can be executed before its start.
+    early = np.flatnonzero(starts[source] > np.arange(len(source)))
+    if len(early):
+        step, chunk = int(early[0]), int(source[early[0]])
+        raise TrackingError(
+            f"{name}.starts: expected chunk {chunk} to begin by step {step}, at which it is "
+            f"executed, got {starts[chunk]}"
+        )
     if timeline.used is not None:
         check_indices(timeline.used, actions.shape[1], f"{name}.used")
     return timeline._replace(**arrays)
-
-
-def _check_numbers(array: np.ndarray, size: int, name: str, what: str) -> None:
-    if array.dtype.kind not in "iu":
-        raise TrackingError(f"{name}: expected whole numbers, got {array.dtype}")
-    for value in (int(array.min()), int(array.max())):
-        if not 0 <= value < size:
-            raise TrackingError(f"{name}: {what} {value} is out of range, expected 0 to {size - 1}")
 
 
 def _window(window: tuple[int, int] | None, steps: int) -> tuple[int, int]:

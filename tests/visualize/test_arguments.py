@@ -70,9 +70,10 @@ CASES = {
         lambda tmp: timeline(source=EPISODE.source + 0.5),
         "timelines['naive'].source: expected whole numbers, got float64",
     ),
-    "chunks after the end": (
-        lambda tmp: timeline(starts=EPISODE.starts + 99),
-        "timelines['naive'].starts: step 99 is out of range, expected 0 to 40",
+    "chunks executed before they begin": (
+        lambda tmp: timeline(starts=EPISODE.starts + 9),
+        "timelines['naive'].starts: expected chunk 0 to begin by step 0, at which it is "
+        "executed, got 9",
     ),
     "no timeline": (
         lambda tmp: v.plot_chunk_timeline({"naive": 3}),
