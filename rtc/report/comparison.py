@@ -44,9 +44,9 @@ def comparison_text(evaluations: pd.DataFrame, rollouts: pd.DataFrame, method: s
         _by_delay(line),
         f"Solve rate in % by level, {where} (* best)",
         _by_level(late if len(late) else line),
-        f"{method} against each other method on the same noise: difference in points, 95 % "
-        "bootstrap interval\nover levels and rollouts, episodes that only one of both solved, "
-        "exact McNemar test",
+        f"{method} against each other method, on the same noise: difference in points with its\n"
+        "95 % bootstrap interval over levels and rollouts; episodes that only one of the\n"
+        "two solved; exact McNemar test",
         _paired(rollouts, method),
     ]
     return "\n\n".join(parts) + "\n"

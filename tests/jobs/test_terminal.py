@@ -87,7 +87,11 @@ def test_events_become_lines(handler, tmp_path):
     tell(handler, LogEvent.JOB_ERROR, jobid=1, level=logging.ERROR, **expert)
     tell(handler, text="Select jobs to execute...")
     tell(handler, text="h17: not in pretrained/, so left out", level=logging.WARNING)
+    tell(handler, text="RuleException:\nCalledProcessError in file ...", level=logging.ERROR)
+    log.write_text("1 WARNING interrupted\n")
+    tell(handler, LogEvent.JOB_ERROR, jobid=3, level=logging.ERROR, **expert)
     said = handler.console.file.getvalue()
     assert "done   experts/a/seed_1  0:00" in said
-    assert f"failed experts/a/seed_0  out of memory; lower it ({log})" in said
+    assert f"failed experts/a/seed_0  out of memory; lower it {log}" in said
+    assert "failed experts/a/seed_0  interrupted" in said and "RuleException" not in said
     assert "so left out" in said and "Select jobs" not in said and "Traceback" not in said

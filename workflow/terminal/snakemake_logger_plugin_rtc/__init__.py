@@ -19,8 +19,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from rtc.jobs.board import Board, Job, clock, job_name
 from rtc.jobs.progress import progress_file, read_progress
 
-# Of what Snakemake says without an event, this is for the person who waits.
+# Of what Snakemake says without an event, this is for the person who waits, and this is not.
 TOLD = ("Writing ", "Nothing to be done", "Finished writing", "Will exit")
+UNTOLD = ("RuleException:\nCalledProcessError", "Config file ", "Exiting because a job")
 
 
 class LogHandler(LogHandlerBase):
@@ -57,7 +58,7 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             job = self.board.end(record.jobid, now, failed=True) or _job(record, now)
             self._say("failed", "bold red", job.name, _last_error(job.log))
-        elif record.levelno >= logging.WARNING or record.getMessage().startswith(TOLD):
+        elif _matters(record):
             style = "red" if record.levelno >= logging.ERROR else "yellow"
             self.console.print(Text(record.getMessage(), style if record.levelno > 20 else ""))
 
@@ -79,7 +80,9 @@ class LogHandler(LogHandlerBase):
         widths = [max((len(row[i]) for row in rows), default=0) for i in range(6)]
         spare = self.console.width - sum(widths) - 2 * len(widths)
         widths[1] = max(20, widths[1] + min(0, spare))
-        widths[4] = max(0, widths[4] + min(0, self.console.width - sum(widths) - 2 * len(widths)))
+        widths[4] += min(0, self.console.width - sum(widths) - 2 * len(widths))
+        if widths[4] < 10:
+            widths[4], rows = 0, [[*row[:4], "", row[5]] for row in rows]
         for width, justify in zip(widths, ("left", "left", "left", "right", "left", "right")):
             table.add_column(
                 no_wrap=True, overflow="ellipsis", justify=justify, width=max(width, 1)
@@ -90,6 +93,13 @@ class LogHandler(LogHandlerBase):
             cells[2].stylize("cyan")
             table.add_row(*cells)
         return table
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    if record.levelno < logging.WARNING:
+        return text.startswith(TOLD)
+    return not text.startswith(UNTOLD)
 
 
 def _job(record: logging.LogRecord, now: float) -> Job:
@@ -103,5 +113,7 @@ def _last_error(log: Path | None) -> str:
         lines = log.read_text(encoding="utf-8").splitlines()
     except (OSError, AttributeError):
         return f"see {log}" if log else ""
-    errors = [line.partition(" ERROR ")[2] for line in lines if " ERROR " in line]
-    return f"{errors[-1]} ({log})" if errors else f"see {log}"
+    if lines and lines[-1].endswith((" interrupted", " terminated")):
+        return lines[-1].rpartition(" ")[2]
+    errors = [line.partition(" ERROR ")[2] for line in lines if " ERROR " in line] or ["see"]
+    return errors[-1] if str(log) in errors[-1] else f"{errors[-1]} {log}"
