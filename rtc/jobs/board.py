@@ -16,6 +16,7 @@ from rtc.jobs.progress import Progress
 STAGES: Mapping[str, tuple[str, float]] = {
     "level": ("levels/*[!e].tsv", 1),
     "level_picture": ("levels/*_picture.tsv", 10),
+    "demonstrations": ("demonstrations/*.tsv", 60),
     "expert_videos": ("experts/*/videos.tsv", 35),
     "expert*": ("experts/*/seed*.tsv", 145),
     "dataset_card": ("datasets/card.tsv", 3),

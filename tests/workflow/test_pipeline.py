@@ -68,6 +68,37 @@ def test_the_report_is_one_offline_file(finished):
     assert 'src="http' not in report
 
 
+def test_what_was_learned_is_shipped_and_evaluated_from_there(finished):
+    """Methods that share a job are each a target of their own."""
+    result = finished.snakemake("--cores", "1", "pretrained")
+    assert result.returncode == 0, result.stderr[-3000:]
+    folder = finished.folder / "pretrained"
+    entry = json.loads((folder / "manifest.json").read_text())["levels"]["cartpole_thrust"]
+    assert {name: p["epochs"] for name, p in entry["policies"].items()} == {
+        "flow": [1, 2],
+        "flow_ttrtc": [1],
+    }
+    assert {"naive", "bid"} <= set(entry["policies"]["flow"]["scores"])
+    assert len(entry["experts"]) == 1
+    over = {"levels": ["cartpole_thrust", "catapult"], "device": "cpu"}
+    over["evaluation"] = {"rollouts": 8, "cells": [{"delay": 1, "horizon": 1}]}
+    (finished.folder / "small.yaml").write_text(yaml.safe_dump(over))
+    where = "results/evaluations/cartpole_thrust/pretrained/seed_0"
+    files = ["--configfile", "config/pretrained.yaml", "small.yaml"]
+    arguments = ["--cores", "1", f"{where}/naive.csv", *files]
+    result = finished.run("snakemake", *arguments)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "not in pretrained/, so left out: catapult" in result.stderr
+    assert not list(finished.folder.glob("results/**/catapult*"))
+    for method in ("naive", "realtime"):
+        assert len(pd.read_csv(finished.folder / where / f"{method}.csv")) == 1
+    before = (finished.folder / where / "naive.parquet").read_bytes()
+    result = finished.run("snakemake", *arguments, "--config", "methods={realtime: {beta: 1.0}}")
+    assert "naive on cartpole_thrust: unchanged, taken over" in result.stderr
+    assert "realtime on cartpole_thrust, d=1 s=1" in result.stderr
+    assert (finished.folder / where / "naive.parquet").read_bytes() == before
+
+
 def test_a_second_run_has_nothing_to_do(finished):
     assert finished.planned() == {}
 
