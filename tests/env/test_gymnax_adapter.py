@@ -3,82 +3,25 @@
 import copy
 import functools
 
-import gymnax
-import gymnax.experimental.rollout
-import gymnax.wrappers
+import gymnax.environments.environment
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import rejax
 from gymnax.environments import spaces
 
-from rtc.env import Env, Step
-from rtc.env.gymnax_adapter import FiveValues, GymnaxEnv, GymnaxParams
+from rtc.env.gymnax_adapter import GymnaxEnv, GymnaxParams
 from rtc.env.wrappers import dense_reward
 from rtc.errors import ArgumentError
-from rtc.levels import load_level
+from tests.env.conftest import push
 
 KEY = jax.random.key(0)
 SHAPED = functools.partial(dense_reward, scale=1 / 6, max_timesteps=256)
 
 
-class ToyEngine:
-    """Counts steps, batch last: the goal when the first motor action sums up to 2.
-
-    `batches` records the batch sizes that a step was traced for.
-    """
-
-    batch_axis = -1
-
-    def __init__(self, level):
-        self.batches = []
-        self.size = len(Env(level, "none", self).observation.indices)
-
-    def reset(self, batch_size):
-        return {"sum": jnp.zeros((1, batch_size)), "time": jnp.zeros(batch_size, jnp.int32)}
-
-    def step(self, state, action):
-        self.batches.append(action.shape[0])
-        state = {"sum": state["sum"] + action.T[:1], "time": state["time"] + 1}
-        solved = state["sum"][0] >= 2
-        done = solved | (state["time"] >= 256)
-        return state, Step(
-            self.observe(state), solved.astype(jnp.float32), done, solved, -state["sum"][0]
-        )
-
-    def observe(self, state):
-        return jnp.repeat(state["sum"], self.size, axis=0).T
-
-    def replay(self, state, done):
-        return jax.tree.map(lambda x: jnp.where(done if x.ndim == 1 else done[None], 0, x), state)
-
-    def from_kinetix(self, env_state):
-        return env_state
-
-    def to_kinetix(self, state):
-        return state
-
-
-@pytest.fixture
-def toy(monkeypatch):
-    """An adapter around the toy, without noise."""
-    level = load_level("cartpole_thrust")
-    monkeypatch.setattr(
-        "rtc.env.gymnax_adapter.make_env",
-        lambda level, engine, reward: Env(level, engine, ToyEngine(level)),
-    )
-    return GymnaxEnv(level, engine="toy", action_noise=0.0)
-
-
 @pytest.fixture(scope="module")
 def cartpole():
     return GymnaxEnv("cartpole_thrust", action_noise=0.0)
-
-
-def push(*amounts):
-    """[n, 6] actions whose first motor has these values."""
-    return jnp.zeros((len(amounts), 6)).at[:, 0].set(jnp.array(amounts, jnp.float32))
 
 
 def batches(env):
@@ -257,81 +200,6 @@ def test_an_action_of_another_shape_is_named(toy):
         GymnaxEnv("cartpole_thrust", action_noise=float("nan"))
 
 
-def test_gymnax_log_wrapper_counts_episodes(toy):
-    env = gymnax.wrappers.LogWrapper(gymnax.wrappers.FlattenObservationWrapper(toy))
-    keys = jax.random.split(KEY, 2)
-    _, state = jax.vmap(env.reset, (0, None))(keys, env.default_params)
-
-    def step(state, _):
-        out = jax.vmap(env.step, (0, 0, 0, None))(keys, state, push(1, 0.5), env.default_params)
-        return out[1], out[-1]
-
-    _, info = jax.lax.scan(step, state, length=4)
-    np.testing.assert_array_equal(info["returned_episode"].T, [[0, 1, 0, 1], [0, 0, 0, 1]])
-    np.testing.assert_array_equal(info["returned_episode_lengths"].T, [[0, 2, 2, 2], [0, 0, 0, 4]])
-    np.testing.assert_array_equal(info["returned_episode_returns"].T, [[0, 1, 1, 1], [0, 0, 0, 1]])
-
-
-def test_other_wrappers_of_gymnax_take_it(toy):
-    gym = gymnax.wrappers.GymnaxToGymWrapper(toy)
-    gym.reset(seed=0)
-    assert [gym.step(push(1)[0])[1:4] for _ in range(2)] == [(0, False, False), (1, True, False)]
-    assert gym.action_space.shape == (6,)
-    vector = gymnax.wrappers.GymnaxToVectorGymWrapper(toy, num_envs=2)
-    vector.reset(seed=0)
-    np.testing.assert_array_equal(vector.step(push(2, 0))[2], [True, False])
-    assert len(toy.step(KEY, toy.reset(KEY)[1], push(0)[0])) == 6  # which the two left alone
-    dm = gymnax.wrappers.GymnaxToDmEnvWrapper(toy)
-    end = dm.step(KEY, dm.reset(KEY), push(2)[0])
-    assert (end.reward, end.discount) == (1, 0)
-    rollout = gymnax.experimental.rollout.RolloutWrapper(
-        lambda _, obs, key: push(0.5)[0], env=toy, env_params={"max_steps_in_episode": 3}
-    )
-    *_, done, returned = rollout.batch_rollout(jax.random.split(KEY, 2), None)
-    np.testing.assert_array_equal(done, [[False, False, True]] * 2)
-    np.testing.assert_array_equal(returned, [[0], [0]])
-
-
-class PureJaxRLLog:
-    """PureJaxRL's own LogWrapper, as its training loop has it: five values."""
-
-    def __init__(self, env):
-        self._env = env
-
-    def __getattr__(self, name):
-        return getattr(self._env, name)
-
-    def reset(self, key, params=None):
-        obs, state = self._env.reset(key, params)
-        return obs, (state, 0.0, 0, 0.0, 0)
-
-    def step(self, key, state, action, params=None):
-        inner, returned, length, last_return, last_length = state
-        obs, inner, reward, done, info = self._env.step(key, inner, action, params)
-        returned, length = returned + reward, length + 1
-        last_return = last_return * (1 - done) + returned * done
-        last_length = last_length * (1 - done) + length * done
-        info["returned_episode_returns"] = last_return
-        info["returned_episode"] = done
-        state = (inner, returned * (1 - done), length * (1 - done), last_return, last_length)
-        return obs, state, reward, done, info
-
-
-def test_a_loop_of_pure_jax_rl_takes_five_values(toy):
-    env = PureJaxRLLog(FiveValues(toy))
-    keys = jax.random.split(KEY, 2)
-    _, state = jax.vmap(env.reset, in_axes=(0, None))(keys, env.default_params)
-    ended = []
-    for _ in range(4):
-        _, state, _, done, info = jax.vmap(env.step, in_axes=(0, 0, 0, None))(
-            keys, state, push(1, 0.5), env.default_params
-        )
-        ended.append(done.tolist())
-    assert ended == [[False, False], [True, False], [False, False], [True, True]]
-    np.testing.assert_array_equal(info["returned_episode_returns"], [1, 1])
-    assert copy.deepcopy(env._env).step is not None
-
-
 @pytest.mark.parametrize("engine", ["specialised", "kinetix"])
 def test_dtypes_hold_under_x64(engine):
     with jax.enable_x64(True):
@@ -350,29 +218,3 @@ def test_dtypes_hold_under_x64(engine):
     assert {x.dtype for x in (step.obs, step.reward, step.distance)} == {jnp.dtype("float32")}
     kinds = jax.tree.map(lambda x: x.dtype, (batch, after))
     assert kinds[0] == kinds[1]
-
-
-def test_rejax_trains_on_it_unchanged(cartpole):
-    ppo = rejax.PPO.create(
-        env=FiveValues(cartpole),
-        num_envs=8,
-        num_steps=16,
-        num_minibatches=2,
-        num_epochs=1,
-        total_timesteps=256,
-        eval_freq=256,
-        skip_initial_evaluation=True,
-        normalize_observations=True,
-        agent_kwargs={"hidden_layer_sizes": (8,)},
-    )
-    # rejax itself relies on rank promotion, which these tests forbid everywhere else.
-    with jax.numpy_rank_promotion("allow"):
-        state, (lengths, returns) = jax.jit(ppo.train)(KEY)
-    assert state.global_step == 256
-    assert lengths.shape == returns.shape == (1, 128)
-    assert ((lengths > 0) & (lengths <= 256)).all()
-    assert (jnp.abs(returns) <= 1).all()
-    assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(state.actor_ts.params))
-    start = ppo.init_state(KEY)
-    moved = jax.tree.map(lambda a, b: (a != b).any(), state.actor_ts.params, start.actor_ts.params)
-    assert all(jax.tree.leaves(moved))
