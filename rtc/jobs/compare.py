@@ -79,6 +79,8 @@ def plan_comparison(
     if policy not in POLICIES:
         raise ConfigError(f"--policy: no {policy!r}{did_you_mean(policy, POLICIES)}")
     label = name or _label(method)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", label) or label in BESIDE:
+        raise ConfigError(f"--name: {label!r}: letters, digits, _ . -; and no name of the others")
     entry = {"method": method, "policy": POLICIES[policy], **map_options(options)}
     steps = [_delay(delay) for delay in delays]
     cells = [{"delay": d, "horizon": max(d, 1), "estimate": d} for d in dict.fromkeys(steps)]

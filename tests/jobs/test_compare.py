@@ -78,6 +78,8 @@ def test_the_configuration_is_laid_over_that_of_the_shipped_policies(folder):
         ("te", ["m=0.1"], {"delays": ["5"]}, "delay 5 with horizon 5 is impossible"),
         ("te", ["m=0.1"], {"delays": ["x"]}, "--delays: expected steps"),
         ("te", ["m=0.1"], {"policy": "flo"}, "did you mean 'flow'"),
+        ("te", ["m=0.1"], {"name": "../te"}, "--name: '../te': letters"),
+        ("te", ["m=0.1"], {"name": "naive"}, "--name: 'naive'"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(folder, method, options, more, said):
