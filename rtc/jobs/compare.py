@@ -84,8 +84,11 @@ def plan_comparison(
     entry = {"method": method, "policy": POLICIES[policy], **map_options(options)}
     steps = [_delay(delay) for delay in delays]
     cells = [{"delay": d, "horizon": max(d, 1), "estimate": d} for d in dict.fromkeys(steps)]
+    # The pipeline works in another folder, so what is found from here is named in full.
+    shipped = pretrained_folder().absolute() / "policies/{level}"
     over: dict[str, Any] = {
         "levels": _levels(levels),
+        "policies": {ours: {"import": str(shipped / name)} for name, ours in POLICIES.items()},
         "methods": {**BESIDE, label: entry},
         "evaluation": {"rollouts": rollouts, "rollouts_per_batch": rollouts, "cells": cells},
     }

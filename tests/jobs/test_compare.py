@@ -58,7 +58,9 @@ def test_the_configuration_is_laid_over_that_of_the_shipped_policies(folder):
     assert [(c.delay, c.horizon) for c in plan.run.cells] == [(1, 1), (2, 2), (3, 3), (4, 4)]
     assert plan.run.evaluation.rollouts == 32
     written = yaml.safe_load(plan.config.read_text())
-    assert set(written) == {"levels", "methods", "evaluation"}
+    assert set(written) == {"levels", "policies", "methods", "evaluation"}
+    source = f"{folder}/pretrained/policies/{{level}}/flow_ttrtc"
+    assert plan.run.policies["pretrained_ttrtc"].source == source
     where = "results/compare/results/evaluations/catapult/pretrained/seed_0/my_method.parquet"
     assert where in [path.as_posix() for path in plan.rollouts()]
     assert len(plan.rollouts()) == 12
