@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from rtc.report.order import in_order
 from rtc.report.stats import paper_line, pool
 
 
@@ -82,12 +83,17 @@ def _best_sentence(evaluations: pd.DataFrame) -> list[str]:
     if line.empty or line["method"].nunique() < 2:
         return []
     longest = line[line["delay"] == line["delay"].max()]
-    rates = pool(longest, ["method"]).sort_values("solve_rate", ascending=False, kind="stable")
-    best = rates.iloc[0]
+    rates = pool(longest, ["method"]).set_index("method")["solve_rate"]
+    best = in_order(rates.index[rates == rates.max()])
+    if len(best) == len(rates):
+        told = f"all {len(rates)} methods were equal"
+    else:
+        names = " and ".join(filter(None, [", ".join(best[:-1]), best[-1]]))
+        told = f"{names} {'was' if len(best) == 1 else 'were'} the best of {len(rates)} methods"
     jumps = longest.groupby("method")["jump_mean"].mean().dropna()
     text = (
-        f"At the longest delay, {int(longest['delay'].iloc[0])} steps, {best['method']} was the "
-        f"best of {len(rates)} methods with {100 * best['solve_rate']:.1f} %"
+        f"At the longest delay, {int(longest['delay'].iloc[0])} steps, {told} with "
+        f"{100 * rates.max():.1f} %"
     )
     if jumps.empty:
         return [text + "."]

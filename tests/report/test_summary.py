@@ -26,6 +26,18 @@ def test_one_method_or_no_line_still_reads():
     assert len(told) == 1 and told[0].startswith("Over all cells, bid solved")
 
 
+def test_the_best_may_be_several():
+    cells = [{"delay": 4, "horizon": 4}]
+    table = make_evaluations(make_rollouts(methods=("ttrtc", "bid", "naive"), cells=cells))
+    table["solve_rate"], table["rollouts"] = 0.5, 64
+    for solved, said in (
+        ({"naive": 10, "bid": 32, "ttrtc": 32}, "bid and ttrtc were the best of 3 methods with 50"),
+        ({"naive": 32, "bid": 32, "ttrtc": 32}, "all 3 methods were equal with 50.0 %"),
+    ):
+        table["solved"] = table["method"].map(solved)
+        assert said in summary_sentences(table)[-1]
+
+
 def test_numbers_are_written_for_people():
     assert format_p(1e-9) == "p < 1e-6"
     assert format_p(0.01234) == "p = 0.012"
