@@ -10,6 +10,9 @@ CORES ?= all
 # One test file a process: what a file prepares is prepared once.
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
 READY := $(VENV)/.ready
+ifneq ($(words $(VENV)),1)
+$(error VENV: expected a path without blanks, got '$(VENV)'; a relative one such as .venv works in any folder)
+endif
 
 .PHONY: all run first test test-long test-slurm lint format lock bench docs clean
 

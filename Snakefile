@@ -1,6 +1,10 @@
 # Levels -> experts -> data sets -> policies -> evaluations -> figures -> report.
 # What each key of the configuration means: workflow/schemas/config.schema.yaml
-configfile: "config/config.yaml"
+HERE = "config/config.yaml"
+
+
+# Of a working directory that has none (--directory) it is the one beside this file.
+configfile: HERE if os.path.exists(HERE) else f"{workflow.basedir}/{HERE}"
 
 
 report: "workflow/report/workflow.rst"

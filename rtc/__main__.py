@@ -162,7 +162,7 @@ def _check(options: argparse.Namespace, _: list[str]) -> int:
     config = read_files([ROOT / "config/config.yaml", *options.config])
     run, levels, _files = plan_run(config, find)
     for level in levels.values():
-        load_level(level)
+        load_level(level, solvable=True)
     own = {label: method for label, method in run.methods.items() if ":" in method.method}
     if own:
         from rtc.methods import make_method  # Imports jax, which takes seconds.

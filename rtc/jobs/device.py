@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,12 @@ INSTALL = "pip install -e .[cuda12]"
 PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 # jax takes 75 % of a device by itself; jobs that share one leave this much for CUDA's own needs.
 SHARED_MEMORY = 0.9
+# Variables of jax that say where it computes, what it keeps and prints; all others change what or
+# how it computes (64 bits, no compilation, another generator), and jobs keep to jax's own defaults.
+KEPT = re.compile(
+    r"JAX_(PLATFORMS|PJRT_\w+|LOG\w+|DUMP_\w+|DEBUG_LOG_MODULES|\w*(CACHE|TRACEBACK|VISIBLE)\w*)"
+)
+SEVERAL_DEVICES = re.compile(r"--xla_force_host_platform_device_count=\S*")
 # For messages that the log file keeps and the terminal does not show.
 LOG_ONLY = {"log_only": True}
 
@@ -43,7 +49,8 @@ def use_device(device: str, *, jobs_per_gpu: int = 1) -> Iterator[str]:
         why = "as configured" if device == "cpu" else f"auto: {obstacle.what}"
         logger.info("device: cpu (%s)", why)
         # A platform that the user names (a TPU, say) is left alone where we have no opinion.
-        if device == "cpu" or not os.environ.get("JAX_PLATFORMS"):
+        named = os.environ.get("JAX_PLATFORMS", "")
+        if device == "cpu" or not named or "cuda" in named.split(","):
             os.environ["JAX_PLATFORMS"] = "cpu"
         yield "cpu"
         return
@@ -51,6 +58,29 @@ def use_device(device: str, *, jobs_per_gpu: int = 1) -> Iterator[str]:
     with lease_device(_lease_scope(), list(identities), jobs_per_gpu) as identity:
         _announce(identities[identity], device, jobs_per_gpu, os.environ)
         yield identities[identity]
+
+
+def variables_not_used(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Variables that would move numbers or stop sound programs: {name: what jobs have instead}.
+
+    None is no such variable. Of XLA_FLAGS it is the number of pretended devices alone.
+    """
+    changed: dict[str, str | None] = {
+        name: None for name in environ if name.startswith("JAX_") and not KEPT.fullmatch(name)
+    }
+    flags = environ.get("XLA_FLAGS", "")
+    if SEVERAL_DEVICES.search(flags):
+        changed["XLA_FLAGS"] = SEVERAL_DEVICES.sub("", flags).strip() or None
+    return changed
+
+
+def drop_unused_variables(environ: MutableMapping[str, str]) -> None:
+    """Takes those variables out of the environment of this job; the log file says which."""
+    for name, instead in sorted(variables_not_used(environ).items()):
+        was = environ.pop(name)
+        if instead is not None:
+            environ[name] = instead
+        logger.info("%s=%s is not used by jobs", name, was, extra=LOG_ONLY)
 
 
 class Obstacle(NamedTuple):

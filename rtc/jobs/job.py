@@ -23,7 +23,7 @@ from types import FrameType
 
 from rtc.errors import RtcError
 from rtc.jobs.board import job_name
-from rtc.jobs.device import LOG_ONLY, use_device, use_threads
+from rtc.jobs.device import LOG_ONLY, drop_unused_variables, use_device, use_threads
 from rtc.jobs.progress import is_live, progress_file, progress_to_file
 
 logger = logging.getLogger("rtc")
@@ -79,6 +79,7 @@ def job(
         if is_live():
             stack.enter_context(progress_to_file(progress_file(log)))
         begun = time.monotonic()
+        drop_unused_variables(os.environ)
         stack.enter_context(use_threads(threads))
         stack.enter_context(use_device(device, jobs_per_gpu=jobs_per_gpu))
         _use_cache(Path(cache))
@@ -101,7 +102,10 @@ def describe(error: BaseException) -> str | None:
             f"batch_size or rollouts_per_batch, or run fewer jobs at a time (--cores, gpu=)"
         )
     if isinstance(error, RuntimeError) and "Unable to initialize backend" in text:
-        return f"device: gpu, but jax cannot use it ({_one_line(error)[:300]}); set device: cpu"
+        named = os.environ.get("JAX_PLATFORMS")
+        ours = (None, "", "cpu", "cuda,cpu")
+        asked = "device: gpu" if named in ours else f"JAX_PLATFORMS={named}"
+        return f"{asked}, but jax cannot use it ({_one_line(error)[:300]}); set device: cpu"
     return None
 
 

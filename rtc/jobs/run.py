@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rtc.errors import RtcError
+from rtc.jobs.places import ROOT, name_the_workflow, provide_folders
 from rtc.jobs.progress import LIVE
 
 # Snakemake looks, prints or tidies with these, and runs no job.
@@ -33,7 +34,6 @@ PART_OF_A_RUN = {"--mode", "--target-jobs"}
 CORES = {"-c", "--cores", "-j", "--jobs", "--executor", "-e", "--profile", "--workflow-profile"}
 # Whoever gives one of these wants Snakemake's own words.
 TALK = {"-q", "--quiet", "--verbose", "--logger", "-p", "--printshellcmds", "--debug-dag"}
-ROOT = Path(__file__).resolve().parents[2]
 GRACE = 30.0  # seconds between asking an orphan to end and ending it
 
 
@@ -42,12 +42,13 @@ def run(arguments: Sequence[str]) -> int:
 
     Waits while another run works here. Raises RtcError if the folder cannot be written.
     """
-    arguments = list(arguments)
+    arguments = name_the_workflow(arguments)
     if not given(arguments, CORES):
         arguments = ["--cores", "all", *arguments]
     command = [sys.executable, "-m", "snakemake", "--rerun-incomplete", *arguments]
+    folder = working_directory(arguments)
+    provide_folders(folder, _say)
     if not given(arguments, PASSIVE):
-        folder = working_directory(arguments)
         check_writable(folder / "results")
         own(folder)
         wait_for_others(folder)

@@ -9,6 +9,9 @@ from rtc.levels.level import Level
 
 def check_level(level: Level, where: str) -> None:
     """Raises LevelError naming `where`, the body and the rule that the level breaks."""
+    for field, array in level.arrays.items():
+        if not np.isfinite(array).all():
+            raise LevelError(f"{where}: {field}: expected finite numbers")
     for group in ("polygon", "circle"):
         active = level[f"{group}/active"]
         for field in ("inverse_mass", "inverse_inertia", "friction", "restitution"):

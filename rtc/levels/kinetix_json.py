@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from rtc.levels.level import (
     SimParams,
     StaticParams,
 )
+
+logger = logging.getLogger("rtc")
 
 LARGEST_FILE = 8_000_000  # bytes; packaged levels have 0.2 MB
 LARGEST_UNUSED = 1000  # packaged levels leave a binding of 3 on a thruster that is not there
@@ -39,6 +42,7 @@ SMALLEST_SCENE = {
     "max_polygon_vertices": 4,
     "num_static_fixated_polys": 4,
 }
+OTHERWISE = "a YAML file with base: and both keys sets them (docs/add-a-level.md)"
 BOOLEANS = {"active", "motor_on", "motor_has_joint_limits", "is_fixed_joint"}
 INTEGERS = {"collision_mode": 2, "n_vertices": 4}  # field: largest value
 
@@ -47,13 +51,15 @@ def read_kinetix_json(path: Path, name: str) -> Level:
     """Reads a level as Kinetix's editor and exporter write it.
 
     As Kinetix does at loading, the collision matrix is computed from the joints, accumulated
-    contact impulses start at zero, highlights are dropped and an episode has 256 steps.
+    contact impulses start at zero, highlights are dropped and an episode has 256 steps. The
+    log says where the file states another number, or a frame_skip that is not the reference's.
     Raises LevelError with the file, the key and what was expected.
     """
     document = fields.mapping(_parse(path), f"{path}")
     state = fields.mapping(fields.require(document, "env_state", f"{path}"), f"{path}: env_state")
     static = _static(document.get("static_env_params", {}), f"{path}: static_env_params")
     params = _params(document.get("env_params", {}), f"{path}: env_params")
+    _say_what_was_taken(document, static, path)
     arrays = _bodies(state, "polygon", static.num_polygons, f"{path}: env_state")
     arrays |= _bodies(state, "circle", static.num_circles, f"{path}: env_state")
     arrays |= _joints(state, static, f"{path}: env_state")
@@ -71,11 +77,26 @@ def read_kinetix_json(path: Path, name: str) -> Level:
     return Level(name=name, arrays=arrays, params=params, static=static)
 
 
+def _say_what_was_taken(document: Mapping[str, Any], static: StaticParams, path: Path) -> None:
+    """The reference replaces both numbers, whatever a file states; here one of them is taken."""
+    steps = document.get("env_params", {}).get("max_timesteps", SimParams.max_timesteps)
+    if steps != SimParams.max_timesteps:
+        logger.info(
+            f"{path}: max_timesteps {fields.show(steps)} is not taken from the file: an episode "
+            f"has {SimParams.max_timesteps} steps, as in the reference; {OTHERWISE}"
+        )
+    if static.frame_skip != StaticParams.frame_skip:
+        logger.info(
+            f"{path}: frame_skip {static.frame_skip} is taken from the file; the reference has "
+            f"{StaticParams.frame_skip}; {OTHERWISE}"
+        )
+
+
 def _parse(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise LevelError(f"{path}: larger than {LARGEST_FILE} bytes, no level needs that")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # browsers and editors put a mark first
         return json.loads(text, object_pairs_hook=_without_duplicates)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"

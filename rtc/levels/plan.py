@@ -40,7 +40,11 @@ def plan_run(config: Mapping[str, Any], find: FindArtifact | None = None) -> Pla
                 f"rename a file"
             )
         levels[name] = level
-    return Plan(run, levels, {name: level_file(level) for name, level in levels.items()})
+    files = {name: level_file(level) for name, level in levels.items()}
+    for path in files.values():
+        if set("{}") & set(str(path)):
+            raise ConfigError(f"{path}: {{ and }} are patterns to Snakemake; rename it")
+    return Plan(run, levels, files)
 
 
 def find_artifact(name: str, policy: ImportedPolicy, levels: Sequence[str]) -> Artifact | None:

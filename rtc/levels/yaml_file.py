@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise LevelError(f"{path}: larger than {LARGEST_FILE} bytes, no level needs that")
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_StrictLoader)
     except OSError as error:
         raise LevelError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

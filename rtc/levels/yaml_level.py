@@ -1,6 +1,7 @@
 """Levels in this project's YAML form: a packaged level with named changes, or a whole scene."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from rtc.levels.links import add_joints, add_thrusters, set_joint, set_thruster
 from rtc.levels.scene import SIZES, Scene, empty_scene
 from rtc.levels.yaml_file import read_yaml
 
+logger = logging.getLogger("rtc")
+
 LEVEL_KEYS = (
     *("description", "base", "size", "gravity", "walls", "changes", "bodies", "joints"),
     *("thrusters", "frame_skip", "params"),
@@ -22,7 +25,8 @@ LEVEL_KEYS = (
 def read_level_yaml(path: Path, name: str, load_base: Callable[[str], Level]) -> Level:
     """Reads a level file; docs/add-a-level.md describes every key.
 
-    load_base: returns a packaged level by its path (`l/h17_unicycle`).
+    load_base: returns the level that `base:` names: a packaged one (`l/h17_unicycle`), a JSON
+        file beside this one (`slope.json`).
     Raises LevelError with the file, the key and what was expected.
     """
     keys = fields.mapping(read_yaml(path), f"{path}", LEVEL_KEYS)
@@ -48,7 +52,9 @@ def _start(keys: Mapping[str, Any], path: Path, load_base: Callable[[str], Level
             raise LevelError(f"{path}: base: {error}") from error
     size = fields.choice(keys.get("size", "l"), f"{path}: size", SIZES)
     if not keys.get("bodies"):
-        raise LevelError(f"{path}: expected base (a packaged level) or bodies (a whole scene)")
+        raise LevelError(
+            f"{path}: expected base (a packaged level, a JSON file) or bodies (a whole scene)"
+        )
     return empty_scene(size)
 
 
@@ -74,6 +80,9 @@ def _set_world(scene: Scene, keys: Mapping[str, Any], path: Path) -> None:
         else:
             changes[key] = fields.number(value, place, 1e-6 if key == "dt" else 0.0)
     scene.params = dataclasses.replace(scene.params, **changes)
+    if "frame_skip" in keys or "max_timesteps" in changes:
+        steps, skip = scene.params.max_timesteps, scene.static.frame_skip
+        logger.info(f"{path}: an episode has {steps} steps of {skip} substeps, as this file says")
 
 
 def _change(scene: Scene, slot: str, change: Any, where: str) -> None:

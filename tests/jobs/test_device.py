@@ -10,11 +10,13 @@ from rtc.errors import ConfigError, RtcError
 from rtc.jobs import device as module
 from rtc.jobs.device import (
     device_identities,
+    drop_unused_variables,
     memory_fraction,
     parse_listing,
     usable_devices,
     use_device,
     use_threads,
+    variables_not_used,
     visible_devices,
 )
 
@@ -139,3 +141,39 @@ def test_the_frame_of_a_job_imports_no_jax():
     code = f"import sys, rtc.jobs.job, rtc.jobs.run; print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_variables_that_would_move_numbers_are_not_for_jobs():
+    kept = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": "x",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1",
+        "JAX_ENABLE_COMPILATION_CACHE": "1",
+        "JAX_LOG_COMPILES": "1",
+        "JAX_LOGGING_LEVEL": "DEBUG",
+        "JAX_TRACEBACK_FILTERING": "off",
+        "JAX_CUDA_VISIBLE_DEVICES": "0",
+        "HOME": "/",
+    }
+    dropped = {
+        "JAX_ENABLE_X64": "1",
+        "JAX_DEBUG_NANS": "True",
+        "JAX_DISABLE_JIT": "1",
+        "JAX_DEFAULT_PRNG_IMPL": "rbg",
+        "JAX_NUM_CPU_DEVICES": "4",
+        "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+    }
+    assert variables_not_used(kept) == {}
+    assert variables_not_used(kept | dropped) == dict.fromkeys(dropped)
+    flags = "--xla_dump_to=d --xla_force_host_platform_device_count=4"
+    environ = kept | dropped | {"XLA_FLAGS": flags}
+    drop_unused_variables(environ)
+    assert environ == kept | {"XLA_FLAGS": "--xla_dump_to=d"}
+    assert variables_not_used({"XLA_FLAGS": "--xla_dump_to=d"}) == {}
+
+
+@pytest.mark.parametrize("named", ["cuda", "cuda,cpu"])
+def test_auto_takes_the_cpu_where_cuda_is_named_and_there_is_none(monkeypatch, named):
+    monkeypatch.setenv("JAX_PLATFORMS", named)
+    with use_device("auto") as taken:
+        assert taken == "cpu" and os.environ["JAX_PLATFORMS"] == "cpu"

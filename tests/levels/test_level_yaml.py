@@ -199,7 +199,7 @@ def test_bad_file_is_refused_in_one_line(refused, case):
 def test_names():
     assert safe_name("l/mjc_hopper") == safe_name("l-mjc_hopper") == "l-mjc_hopper"
     assert safe_name("some/where/my-level.v2.yaml") == "my-level.v2"
-    for bad in ("../../etc/passwd", "a b", "", ".hidden", "x" * 200, "a/b", "a\nb", "a b.yaml"):
+    for bad in ("../../etc/passwd", "", "...", "a/b", "( )", "日本", "my/(_).json", "_.yaml"):
         with pytest.raises(LevelError):
             safe_name(bad)
 

@@ -72,6 +72,18 @@ def make_workspace(folder: Path) -> Workspace:
     return Workspace(folder)
 
 
+def add_python(workspace: Workspace) -> Path:
+    """Gives a workspace an interpreter of its own, so that its path is as odd as the folder's."""
+    venv = workspace.folder / ".venv"
+    venv.mkdir()
+    ours = Path(sys.prefix)
+    for name in ("bin", "lib"):
+        (venv / name).symlink_to(ours / name)
+    (venv / "pyvenv.cfg").write_text((ours / "pyvenv.cfg").read_text())
+    (venv / ".ready").touch()
+    return venv / "bin/python"
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Workspace:
     """A workspace in which the toy pipeline has run to its end."""

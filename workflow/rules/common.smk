@@ -2,7 +2,9 @@
 # Of two jobs that could start, the one that more others wait for has the higher `priority:`.
 import dataclasses
 import gc
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +14,23 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from rtc.errors import RtcError
-from rtc.levels import level_file
+from rtc.levels import level_file, level_inputs
 from rtc.levels.plan import plan_run
 from rtc.config.method_options import built_in_methods
 from rtc.config.sections import ImportedPolicy
+from rtc.jobs.device import variables_not_used
 from rtc.jobs.sources import class_digest, code_digest
 from rtc.storage.pretrained import levels_left_out
 
 # Jobs and files are kept until the end, by the hundred thousand at scale; looking them through
 # for garbage every 700 objects takes a fifth of the planning.
 gc.set_threshold(200_000, 50, 100)
+
+# Of the command that runs a script, Snakemake quotes the script and not the interpreter, whose
+# path may hold blanks or an apostrophe.
+PYTHON = sys.executable
+if Path(PYTHON).exists():
+    sys.executable = shlex.quote(PYTHON)
 
 try:
     # Levels by the safe name of their files: as the user gave them, and where they lie.
@@ -32,6 +41,8 @@ except RtcError as error:
 if workflow.is_main_process:
     for note in RUN.notes:
         logger.warning(f"Note: {note}")
+    if unused := sorted(variables_not_used(os.environ)):
+        logger.warning(f"Note: set here, but not used by jobs: {', '.join(unused)}")
 
 GPU = 0 if RUN.device == "cpu" else 1
 EXPERT = "results/experts/{level}/seed_{seed}"
@@ -79,14 +90,14 @@ def demonstrations_of(wildcards):
 
 
 def level_input(wildcards):
-    """The file that a level comes from."""
+    """The files that a level comes from."""
     if wildcards.level not in LEVEL_FILES:
         try:
             LEVEL_FILES[wildcards.level] = level_file(wildcards.level)
         except RtcError as error:
             raise WorkflowError(str(error)) from None
-    # A source, like the code: it lies here even where results live in object storage.
-    return local(str(LEVEL_FILES[wildcards.level]))
+    # Sources, like the code: they lie here even where results live in object storage.
+    return [local(str(path)) for path in level_inputs(LEVEL_FILES[wildcards.level])]
 
 
 def stage_threads(stage):
@@ -211,7 +222,7 @@ def write_report(config, snakefile):
     """Writes results/report.html of the finished run, under the configuration it ran with."""
     used = Path("results/config.yaml")
     used.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--nolock"]
+    command = [PYTHON, "-m", "snakemake", "--snakefile", snakefile, "--nolock"]
     command += ["--workflow-profile", "none", "--configfile", str(used)]
     command += ["--quiet", "all", "--report", "results/report.html"]
     command += [
