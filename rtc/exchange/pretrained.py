@@ -1,5 +1,6 @@
 """Ships what a run has learned: from `results/` to `pretrained/` (`rtc.storage.pretrained`)."""
 
+import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from rtc.flow.loading import read_policy_info
 from rtc.report.stats import paper_line
 from rtc.storage.checkpoints import list_checkpoints, restore_checkpoint
 from rtc.storage.float16 import SUFFIX, write_weights
-from rtc.storage.io import write_json
+from rtc.storage.io import write_text
 from rtc.storage.pretrained import put_level, read_manifest
 from rtc.storage.tables import read_evaluations
 
@@ -90,9 +91,12 @@ def _ship_level(
 def _write(place: Path, name: str, info: Any, home: Path, numbers: Sequence[int]) -> None:
     """A folder as under `results/`, with the checkpoints of these numbers in float16."""
     for number in numbers:
-        arrays = flatten(restore_checkpoint(home / "checkpoints" / str(number)))
+        tree = restore_checkpoint(home / "checkpoints" / str(number))
+        # An expert's critic is of no use to who plays it.
+        arrays = flatten({key: part for key, part in tree.items() if key != "critic"})
         write_weights(place / "checkpoints" / f"{number}{SUFFIX}", arrays)
-    write_json(place / name, info)
+    # In one line: indented, the hundreds of constants of an observation take as much again.
+    write_text(place / name, json.dumps(info, sort_keys=True, allow_nan=False))
 
 
 def _best_expert(folder: Path, level_digest: str) -> Path | None:

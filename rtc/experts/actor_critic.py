@@ -150,12 +150,13 @@ def normal_entropy(std: Float[Array, " a"]) -> Float[Array, ""]:
 
 
 def actor_critic_from_tree(tree: Mapping[str, Any]) -> ActorCritic:
-    """Parameters from the nested dict of a checkpoint. Raises KeyError on a missing part."""
+    """Parameters from the nested dict of a checkpoint. Raises KeyError on a missing part; the
+    critic, which only training asks, may be left out."""
 
     def layers(part: Mapping[str, Any]) -> tuple[Dense, ...]:
         return tuple(Dense(part[str(i)]["kernel"], part[str(i)]["bias"]) for i in range(len(part)))
 
-    return ActorCritic(layers(tree["actor"]), layers(tree["critic"]), tree["log_std"])
+    return ActorCritic(layers(tree["actor"]), layers(tree.get("critic", {})), tree["log_std"])
 
 
 def _init_network(key: Key, sizes: Sequence[int], last_gain: float) -> tuple[Dense, ...]:

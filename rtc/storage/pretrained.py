@@ -22,8 +22,8 @@ from rtc.storage.io import write_json
 FORMAT = 1
 KINDS = ("policies", "experts")
 # Large enough for the twelve levels, small enough to come along with every clone.
-MOST_BYTES = 1_000_000
-MOST_BYTES_IN_ALL = 25_000_000
+MOST_BYTES = 2**20
+MOST_BYTES_IN_ALL = 25 * 2**20
 # A level, or a level and one of its policies: "h17_unicycle", "h17_unicycle/flow_ttrtc".
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?")
 

@@ -90,6 +90,11 @@ def test_policies_and_the_best_expert_are_loaded_by_the_level_s_name(shipped, ru
     assert rtc.load_policy(LEVEL, epoch=2).epoch == 2
     expert = rtc.load_expert(LEVEL)
     assert (expert.info["seed"], expert.update, expert.solve_rate) == (1, 8, 0.9)
+    taught = rtc.load_expert(run / f"results/experts/{LEVEL}/seed_1")
+    noise, history = jnp.zeros((2, 6)), expert.start(jnp.ones((2, 21)))
+    ours, theirs = (e.action(None, history, noise=noise) for e in (expert, taught))
+    np.testing.assert_allclose(ours, theirs, atol=0.01)
+    assert expert.params.critic == () and taught.params.critic
 
 
 def test_only_the_epochs_that_methods_need_are_shipped(shipped):
