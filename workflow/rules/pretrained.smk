@@ -6,13 +6,11 @@ for method in RUN.methods.values():
         NEEDED[method.policy].append(method.options["weak_epoch"])
 
 
-# No inputs, for what is missing or outdated is not to be made; no outputs, for it takes what it
-# finds whenever it is asked.
+# No inputs, for what is missing or outdated is not to be made; no outputs, not even a benchmark, for
+# it takes what it finds whenever it is asked.
 rule pretrained:
     log:
         "results/logs/pretrained.log",
-    benchmark:
-        "results/benchmarks/pretrained.tsv"
     threads: 1
     resources:
         **stage_resources("figures"),
