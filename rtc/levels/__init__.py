@@ -1,7 +1,7 @@
 """Levels: from a name or a file to plain arrays."""
 
 from rtc.levels.level import Level, SimParams, StaticParams
-from rtc.levels.sources import available_levels, level_file, level_inputs, load_level, safe_name
+from rtc.levels.sources import available_levels, level_file, load_level, safe_name
 
 __all__ = [
     "Level",
@@ -9,7 +9,6 @@ __all__ = [
     "StaticParams",
     "available_levels",
     "level_file",
-    "level_inputs",
     "load_level",
     "safe_name",
 ]

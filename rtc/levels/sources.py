@@ -71,7 +71,7 @@ def level_file(name: str | Path) -> Path:
 
 def level_inputs(path: Path) -> list[Path]:
     """The file of a level and, of a YAML that has a JSON of one's own as its base, that one."""
-    if path.suffix.lower() == ".json":
+    if path.name.lower().endswith(".json"):
         return [path]
     try:
         # Most have none; reading all YAML strictly would take seconds at a thousand levels.
@@ -107,7 +107,7 @@ def safe_name(name: str | Path) -> str:
     plain = re.sub(r"[^A-Za-z0-9.-]+", "_", letters).strip("_.-")[:100]
     if "/" in text or not PLAIN_NAME.fullmatch(plain):
         raise LevelError(
-            f"level {show(str(name))}: expected a name of letters, digits, '_', '-' and '.', "
+            f"level {show(text)}: expected a name of letters, digits, '_', '-' and '.', "
             f"a packaged level such as l/mjc_hopper, or a path to a .yaml or .json file; rename "
             f"it, to level_1 for instance"
         )
@@ -131,7 +131,7 @@ def packaged_levels() -> dict[str, Path]:
 
 
 def _read(path: Path, name: str) -> Level:
-    if path.suffix.lower() == ".json":
+    if path.name.lower().endswith(".json"):
         level = read_kinetix_json(path, name)
     else:
         level = read_level_yaml(path, name, lambda base: _load_base(base, path))

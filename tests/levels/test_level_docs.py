@@ -1,26 +1,29 @@
 """docs/add-a-level.md: its examples load, and it describes every key."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rtc.levels import bodies, links, load_level, yaml_level
+from rtc.levels.sources import packaged_levels
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "add-a-level.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["changes", "push"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["changes", "json", "push"])
 def test_example_loads(example, tmp_path):
+    shutil.copy(packaged_levels()["l/mjc_hopper"], tmp_path / "drone.json")
     (tmp_path / "push.yaml").write_text(example)
-    level = load_level(tmp_path / "push.yaml")
+    level = load_level(tmp_path / "push.yaml", solvable=True)
     assert level["joint/active"].any()
 
 
 def test_worked_example_is_a_task(tmp_path):
-    (tmp_path / "push.yaml").write_text(EXAMPLES[1])
+    (tmp_path / "push.yaml").write_text(EXAMPLES[-1])
     level = load_level(tmp_path / "push.yaml")
     roles = [*level["polygon_shape_roles"], *level["circle_shape_roles"]]
     assert [roles.count(role) for role in (1, 2, 3)] == [1, 1, 1]

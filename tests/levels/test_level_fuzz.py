@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ JUNK = st.one_of(
     st.integers(),
     st.sampled_from([10**400, -(10**30), 2**31, -1, 0]),
     st.floats(),
+    st.sampled_from([float("nan"), float("inf"), -float("inf"), ".nan", 1e-320, 1e300]),
     st.text(max_size=20),
     st.sampled_from(["floor", "polygon 3", "circle 99", "../../x", "red", "\0", "a\nb", "é" * 99]),
     st.builds(list),
@@ -31,6 +33,22 @@ JUNK = st.one_of(
     st.lists(st.floats() | st.integers(-3, 20), max_size=5),
     st.dictionaries(st.text(max_size=5) | st.sampled_from(["0", "1"]), st.integers(), max_size=3),
 )
+
+
+# Of a file, without its ending: what people, browsers and other systems call them.
+NAMES = st.one_of(
+    st.sampled_from(
+        ["mine", "drone (1)", "_x", "--x", "Drône", "a'b", 'a"b', "日本", ".x", "..", "~"]
+    ),
+    st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=30),
+)
+ENDINGS = {kind: [kind, kind.upper(), kind.title()] for kind in (".yaml", ".yml", ".json")}
+
+
+@st.composite
+def file_names(draw, *kinds):
+    """A file name of one of these kinds."""
+    return draw(NAMES) + draw(st.sampled_from(ENDINGS[draw(st.sampled_from(kinds))]))
 
 
 @st.composite
@@ -65,10 +83,11 @@ def _loads_or_is_refused(path):
         message = str(error)
         assert "\n" not in message
         assert len(message) < 1000
-        assert path.name in message
+        assert path.name in message or "rename it" in message
     else:
         assert all(np.isfinite(array).all() for array in level.arrays.values())
         assert (level["polygon/inverse_mass"] >= 0).all()
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", level.name)
 
 
 def _fuzz(cases):
@@ -81,28 +100,28 @@ def _fuzz(cases):
     )
 
 
-def _check_yaml(tmp_path, document):
-    path = tmp_path / "mine.yaml"
+def _check_yaml(tmp_path, document, name):
+    path = tmp_path / name
     path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
     _loads_or_is_refused(path)
 
 
-def _check_json(tmp_path, document):
-    path = tmp_path / "mine.json"
+def _check_json(tmp_path, document, name):
+    path = tmp_path / name
     path.write_text(json.dumps(document), encoding="utf-8")
     _loads_or_is_refused(path)
 
 
 @_fuzz(60)
-@given(document=damaged(YAML_SEEDS))
-def test_damaged_yaml(tmp_path, document):
-    _check_yaml(tmp_path, document)
+@given(document=damaged(YAML_SEEDS), name=file_names(".yaml", ".yml"))
+def test_damaged_yaml(tmp_path, document, name):
+    _check_yaml(tmp_path, document, name)
 
 
 @_fuzz(50)
-@given(document=damaged([JSON_SEED]))
-def test_damaged_json(tmp_path, document):
-    _check_json(tmp_path, document)
+@given(document=damaged([JSON_SEED]), name=file_names(".json"))
+def test_damaged_json(tmp_path, document, name):
+    _check_json(tmp_path, document, name)
 
 
 @_fuzz(100)
@@ -126,13 +145,13 @@ def test_names_are_safe_or_refused(name):
 
 @pytest.mark.long
 @_fuzz(1500)
-@given(document=damaged(YAML_SEEDS))
-def test_damaged_yaml_long(tmp_path, document):
-    _check_yaml(tmp_path, document)
+@given(document=damaged(YAML_SEEDS), name=file_names(".yaml", ".yml"))
+def test_damaged_yaml_long(tmp_path, document, name):
+    _check_yaml(tmp_path, document, name)
 
 
 @pytest.mark.long
 @_fuzz(500)
-@given(document=damaged([JSON_SEED]))
-def test_damaged_json_long(tmp_path, document):
-    _check_json(tmp_path, document)
+@given(document=damaged([JSON_SEED]), name=file_names(".json"))
+def test_damaged_json_long(tmp_path, document, name):
+    _check_json(tmp_path, document, name)

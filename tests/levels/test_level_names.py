@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from rtc.errors import LevelError
-from rtc.levels import available_levels, level_file, level_inputs, load_level, safe_name
-from rtc.levels.sources import level_folders, packaged_levels
+from rtc.config.text import read_files
+from rtc.errors import ConfigError, LevelError
+from rtc.levels import available_levels, level_file, load_level, safe_name
+from rtc.levels.plan import plan_run
+from rtc.levels.sources import level_folders, level_inputs, packaged_levels
 
 JSON = packaged_levels()["s/h0_weak_thrust"]
-YAML = level_folders()[1] / "h17_unicycle.yaml"
+BESIDE = level_folders()[1]
+YAML = BESIDE / "h17_unicycle.yaml"
 
 
 @pytest.fixture
@@ -147,3 +150,14 @@ def test_a_base_that_is_missing_or_bad_names_both_files(base):
     mine.write_text("base: drone (1).json\n")
     with pytest.raises(LevelError, match=r"drone.yaml: base: .*\(1\).json.env_state: missing"):
         load_level(mine)
+
+
+def test_two_files_that_come_to_one_name_are_refused(here):
+    config = read_files([BESIDE.parent / "config.yaml"])
+    for name in ("drone (1).json", "drone_1.json"):
+        shutil.copy(JSON, here / name)
+    with pytest.raises(ConfigError, match=r"'drone \(1\).json' and 'drone_1.json' share the file"):
+        plan_run(config | {"levels": ["drone (1).json", "drone_1.json"]})
+    shutil.copytree(here, here / "a{b}", dirs_exist_ok=True, ignore=lambda *_: {"a{b}"})
+    with pytest.raises(ConfigError, match=r"a\{b\}/drone_1.json: \{ and \} are patterns"):
+        plan_run(config | {"levels": ["a{b}/drone_1.json"]})

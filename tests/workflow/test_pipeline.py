@@ -1,6 +1,7 @@
 """The whole pipeline at toy size: what it writes, what it re-runs, what it refuses."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
+from tests.workflow.conftest import add_python, make_workspace
 
 # The first test waits for a whole run, minutes where cores are slow or shared.
 pytestmark = pytest.mark.timeout(1800)
@@ -213,3 +216,44 @@ def test_the_workflow_passes_its_linter():
         [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr[-3000:]
+
+
+@pytest.mark.long
+def test_the_numbers_are_the_same_from_unusual_places(finished, tmp_path):
+    """A checkout with blanks and an apostrophe in its path, a results folder elsewhere, no home
+    directory, no TMPDIR, and variables of jax that people have set."""
+    checkout = make_workspace(tmp_path / "it's a check out")
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    nowhere = "/proc/nowhere"
+    environment = os.environ | {
+        "PYTHONPATH": str(checkout.folder),
+        **dict.fromkeys(["HOME", "XDG_CACHE_HOME", "TMPDIR"], nowhere),
+        **dict.fromkeys(["JAX_ENABLE_X64", "JAX_DEBUG_NANS", "JAX_DISABLE_JIT"], "1"),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_PLATFORMS": "cuda",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    command = [str(add_python(checkout)), "-m", "rtc", "run", "--cores", "2"]
+    command += ["--directory", "second results", "--configfile", "tests/tiny.yaml"]
+    result = subprocess.run(
+        [*command, "--config", "device=auto"],
+        cwd=elsewhere,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said[-5000:]
+    second, first = elsewhere / "second results/results", finished.folder / "results"
+    name = "evaluations.csv"
+    assert (second / name).read_bytes() == (first / name).read_bytes()
+    assert {p.name for p in (second / "figures").iterdir()} == {
+        p.name for p in (first / "figures").iterdir()
+    }
+    assert "Real-Time Chunking on Kinetix" in (second / "report.html").read_text()
+    unused = "JAX_DEBUG_NANS, JAX_DISABLE_JIT, JAX_ENABLE_X64, XLA_FLAGS"
+    assert f"Note: set here, but not used by jobs: {unused}" in said
+    assert "Traceback" not in said
+    assert not (checkout.folder / "results").exists()

@@ -14,8 +14,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from rtc.errors import RtcError
-from rtc.levels import level_file, level_inputs
+from rtc.levels import level_file
 from rtc.levels.plan import plan_run
+from rtc.levels.sources import level_inputs
 from rtc.config.method_options import built_in_methods
 from rtc.config.sections import ImportedPolicy
 from rtc.jobs.device import variables_not_used
