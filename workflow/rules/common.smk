@@ -20,6 +20,7 @@ from rtc.levels.sources import level_inputs
 from rtc.config.method_options import built_in_methods
 from rtc.config.sections import ImportedPolicy
 from rtc.jobs.device import variables_not_used
+from rtc.jobs.places import provide_folders
 from rtc.jobs.sources import class_digest, code_digest
 from rtc.storage.pretrained import levels_left_out
 
@@ -34,6 +35,8 @@ if Path(PYTHON).exists():
     sys.executable = shlex.quote(PYTHON)
 
 try:
+    # The scheduler writes to $TMPDIR without a look at it, and jobs inherit both folders.
+    provide_folders(Path.cwd(), logger.warning)
     # Levels by the safe name of their files: as the user gave them, and where they lie.
     RUN, LEVELS, LEVEL_FILES = plan_run(config)
 except RtcError as error:
