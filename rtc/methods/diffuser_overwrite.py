@@ -10,36 +10,20 @@ import jax.numpy as jnp
 
 from rtc.flow import Estimate, FlowPolicy, FlowStep, integrate
 from rtc.flow import flow_steps as make_steps
-from rtc.methods.interface import Context, with_carry
-from rtc.types import Array, PyTree, checked
+from rtc.methods.interface import Context, Stateless
+from rtc.types import Array
 
 
 @dataclass(frozen=True)
-class DiffuserOverwrite:
+class DiffuserOverwrite(Stateless):
     """No hyper-parameters: the prefix is the actions that will be executed anyway."""
 
-    samples: ClassVar[int] = 1
     keeps_prefix: ClassVar[bool] = True
 
-    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
-        """No state: the previous chunk comes with the context."""
-        return ()
-
-    def network_evaluations(self, flow_steps: int) -> int:
-        """One forward pass a step."""
-        return flow_steps
-
-    @checked()
-    def __call__(
-        self,
-        policy: FlowPolicy,
-        weak_policy: FlowPolicy | None,
-        context: Context,
-        carry: PyTree,
-        flow_steps: int,
-        return_tracking: bool = False,
+    def chunk(
+        self, policy: FlowPolicy, context: Context, flow_steps: int, return_tracking: bool
     ) -> Any:
-        """See `rtc.methods.Method`. `tracked_steps`: `correction` turns the velocity of the
+        """See `Stateless`. `tracked_steps`: `correction` turns the velocity of the
         prefix into previous - noise, which is what overwriting it at every step amounts to."""
         noise, previous = context.noise[0], context.previous
         prefix = (jnp.arange(policy.action_chunk_size) < context.delay)[None, :, None]
@@ -52,8 +36,8 @@ class DiffuserOverwrite:
         steps = make_steps(policy, flow_steps)
         result = integrate(estimate, noise, steps, rows, return_tracking)
         if not return_tracking:
-            return jnp.where(prefix, previous, result), carry
+            return jnp.where(prefix, previous, result)
         x_1, tracked = result
         # The sum of the steps rounds; the prefix is to be kept exactly.
         chunk = jnp.where(prefix, previous, x_1)
-        return with_carry((chunk, tracked | {"x_1": chunk}), carry, return_tracking)
+        return chunk, tracked | {"x_1": chunk}

@@ -1,9 +1,10 @@
 """What a chunking method sees, and what it must offer."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from rtc.flow import FlowPolicy
-from rtc.types import Array, Float, Int, Key, Keys, PyTree
+from rtc.types import Array, Float, Int, Key, Keys, PyTree, checked
 
 
 class Context(NamedTuple):
@@ -62,6 +63,44 @@ class Method(Protocol):
     ) -> Any:
         """`(chunk [b, h, a], carry)`, or `(chunk, carry, tracked_steps)` with tracking."""
         ...
+
+
+class Stateless(Method):
+    """A method of which nothing outlives a call: it writes `chunk`, and what of this is not so.
+
+    Subclass it; these are defaults for the rest of a `Method`.
+    """
+
+    samples: ClassVar[int] = 1
+    keeps_prefix: ClassVar[bool] = False
+
+    @abstractmethod
+    def chunk(
+        self, policy: FlowPolicy, context: Context, flow_steps: int, return_tracking: bool
+    ) -> Any:
+        """`chunk [b, h, a]`, or `(chunk, tracked_steps)`, as the samplers of `rtc.flow` do."""
+
+    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
+        """No state: the previous chunk comes with the context."""
+        return ()
+
+    def network_evaluations(self, flow_steps: int) -> int:
+        """One forward pass a step."""
+        return flow_steps
+
+    @checked()
+    def __call__(
+        self,
+        policy: FlowPolicy,
+        weak_policy: FlowPolicy | None,
+        context: Context,
+        carry: PyTree,
+        flow_steps: int,
+        return_tracking: bool = False,
+    ) -> Any:
+        """See `rtc.methods.Method`."""
+        result = self.chunk(policy, context, flow_steps, return_tracking)
+        return with_carry(result, carry, return_tracking)
 
 
 def with_carry(result: Any, carry: PyTree, return_tracking: bool) -> Any:

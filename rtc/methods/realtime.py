@@ -5,18 +5,17 @@ is LeRobot's variant, which takes the velocity as constant in the guidance.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from rtc.errors import ConfigError, check_choice
 from rtc.flow import JACOBIANS, SCHEDULES, FlowPolicy
-from rtc.methods.interface import Context, with_carry
-from rtc.types import PyTree, checked
+from rtc.methods.interface import Context, Stateless
 
 
 @dataclass(frozen=True)
-class Realtime:
+class Realtime(Stateless):
     """Guidance by the weights of `schedule`, of at most `beta`."""
 
     schedule: Annotated[
@@ -28,8 +27,6 @@ class Realtime:
         Literal["full", "identity"],
         Meta(description="Of the guidance; identity takes the velocity as constant."),
     ] = "full"
-    samples: ClassVar[int] = 1
-    keeps_prefix: ClassVar[bool] = False
 
     def __post_init__(self):
         check_choice("schedule", self.schedule, SCHEDULES)
@@ -37,26 +34,15 @@ class Realtime:
         if not self.beta >= 0:
             raise ConfigError(f"beta: expected a number of at least 0, got {self.beta}")
 
-    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
-        """No state: the previous chunk comes with the context."""
-        return ()
-
     def network_evaluations(self, flow_steps: int) -> int:
         """One forward pass a step, and one backward pass for the full Jacobian."""
         return flow_steps * (2 if self.jacobian == "full" else 1)
 
-    @checked()
-    def __call__(
-        self,
-        policy: FlowPolicy,
-        weak_policy: FlowPolicy | None,
-        context: Context,
-        carry: PyTree,
-        flow_steps: int,
-        return_tracking: bool = False,
+    def chunk(
+        self, policy: FlowPolicy, context: Context, flow_steps: int, return_tracking: bool
     ) -> Any:
-        """See `rtc.methods.Method`."""
-        result = policy.realtime_action(
+        """See `Stateless`."""
+        return policy.realtime_action(
             None,
             context.obs,
             flow_steps,
@@ -69,4 +55,3 @@ class Realtime:
             jacobian=self.jacobian,
             return_tracking=return_tracking,
         )
-        return with_carry(result, carry, return_tracking)

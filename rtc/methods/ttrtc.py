@@ -12,36 +12,20 @@ import jax
 import jax.numpy as jnp
 
 from rtc.flow import Estimate, FlowPolicy, FlowStep, flow_steps, integrate
-from rtc.methods.interface import Context, with_carry
-from rtc.types import Array, PyTree, checked
+from rtc.methods.interface import Context, Stateless
+from rtc.types import Array
 
 
 @dataclass(frozen=True)
-class TrainingTimeRealtime:
+class TrainingTimeRealtime(Stateless):
     """No hyper-parameters: all is in the training of the policy."""
 
-    samples: ClassVar[int] = 1
     keeps_prefix: ClassVar[bool] = True
 
-    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
-        """No state: the previous chunk comes with the context."""
-        return ()
-
-    def network_evaluations(self, flow_steps: int) -> int:
-        """One forward pass a step."""
-        return flow_steps
-
-    @checked()
-    def __call__(
-        self,
-        policy: FlowPolicy,
-        weak_policy: FlowPolicy | None,
-        context: Context,
-        carry: PyTree,
-        flow_steps: int,
-        return_tracking: bool = False,
+    def chunk(
+        self, policy: FlowPolicy, context: Context, flow_steps: int, return_tracking: bool
     ) -> Any:
-        """See `rtc.methods.Method`. `tracked_steps`: `correction` cancels the velocity of the
+        """See `Stateless`. `tracked_steps`: `correction` cancels the velocity of the
         prefix, and `noise` holds the previous chunk there."""
         pinned = (jnp.arange(policy.action_chunk_size) < context.delay)[None, :, None]
 
@@ -52,8 +36,7 @@ class TrainingTimeRealtime:
         start = jnp.where(pinned, context.previous, context.noise[0])
         steps = pinned_steps(policy, flow_steps, pinned)
         rows = (policy.project_observation(context.obs),)
-        result = integrate(estimate, start, steps, rows, return_tracking)
-        return with_carry(result, carry, return_tracking)
+        return integrate(estimate, start, steps, rows, return_tracking)
 
 
 def pinned_steps(policy: FlowPolicy, num_steps: int, pinned: Array) -> FlowStep:

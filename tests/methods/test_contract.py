@@ -1,35 +1,39 @@
 """Every method of the registry, in every form the config offers, meets the contract."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import jax.numpy as jnp
 import pytest
+import yaml
 
-from rtc.config.sections import MethodConfig
+from rtc.config.sections import MethodConfig, method_config
 from rtc.flow import sample
 from rtc.methods import METHODS, make_method
 from rtc.methods.contract import CHECKS, ContractError, Trial, check_method
 
-ENTRIES = {
-    "naive": ("naive", {}),
-    "realtime": ("realtime", {"schedule": "exp", "beta": 5.0}),
-    "realtime linear": ("realtime", {"schedule": "linear", "beta": 2.0}),
-    "hard_masking": ("realtime", {"schedule": "zeros", "beta": 5.0}),
-    "realtime identity": ("realtime", {"schedule": "ones", "beta": 5, "jacobian": "identity"}),
-    "bid": ("bid", {"samples": 4, "keep": 2, "weak_epoch": 8}),
-    "bid_rejection": ("bid", {"samples": 3}),
-    "te": ("te", {"m": 0.01}),
-    "ttrtc": ("ttrtc", {}),
-    "diffuser_overwrite": ("diffuser_overwrite", {}),
-    "my_method": ("examples.my_method:Blend", {"strength": 1.0}),
-}
+ROOT = Path(__file__).parents[2]
+EXAMPLES = {"my_method": {"method": "examples.my_method:Blend", "strength": 1.0}}
 
 
-@pytest.fixture(scope="module", params=ENTRIES, ids=lambda name: name.replace(" ", "-"))
+def entries() -> dict[str, MethodConfig]:
+    """Every different way in which the shipped configurations use a method, and the examples."""
+    different: dict[str, MethodConfig] = {}
+    files = [ROOT / "config/config.yaml", *sorted(ROOT.glob("config/*.yaml"))]
+    for file in files:
+        for label, entry in (yaml.safe_load(file.read_text()).get("methods") or {}).items():
+            if entry is not None and "method" in entry:
+                different.setdefault(label, method_config(label, {"policy": "flow"} | entry))
+    return different | {k: method_config(k, {"policy": "flow"} | v) for k, v in EXAMPLES.items()}
+
+
+ENTRIES = entries()
+
+
+@pytest.fixture(scope="module", params=ENTRIES)
 def trial(request):
-    method, options = ENTRIES[request.param]
-    return Trial(make_method(MethodConfig(method, "flow", options), request.param))
+    return Trial(make_method(ENTRIES[request.param], request.param))
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.__name__)
@@ -38,7 +42,8 @@ def test_contract(trial, check):
 
 
 def test_every_registered_method_is_tried():
-    assert {method for method, _ in ENTRIES.values()} >= set(METHODS)
+    used = {entry.method for entry in ENTRIES.values()}
+    assert used >= set(METHODS), "a registered method needs an entry in a file under config/"
 
 
 @dataclass(frozen=True)
