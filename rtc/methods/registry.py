@@ -13,6 +13,7 @@ from rtc.methods.bid import Bid
 from rtc.methods.diffuser_overwrite import DiffuserOverwrite
 from rtc.methods.interface import Method
 from rtc.methods.naive import Naive
+from rtc.methods.paint import Paint
 from rtc.methods.realtime import Realtime
 from rtc.methods.te import TemporalEnsemble
 from rtc.methods.ttrtc import TrainingTimeRealtime
@@ -24,6 +25,7 @@ METHODS: dict[str, type] = {
     "te": TemporalEnsemble,
     "ttrtc": TrainingTimeRealtime,
     "diffuser_overwrite": DiffuserOverwrite,
+    "paint": Paint,
 }
 
 OFFERED = ("samples", "keeps_prefix", "init", "network_evaluations", "__call__")

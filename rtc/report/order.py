@@ -7,7 +7,7 @@ from collections.abc import Iterable
 ORDER = (
     "naive",
     *("te", "bid_rejection", "bid"),
-    *("diffuser_overwrite", "hard_masking", "realtime"),
+    *("diffuser_overwrite", "paint", "hard_masking", "realtime"),
     "ttrtc",
 )
 
