@@ -1,5 +1,9 @@
 """The engine of `rtc.physics` behind the common interface."""
 
+import os
+import warnings
+from functools import cached_property
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +11,8 @@ import numpy as np
 from rtc.env.base import Step, check_kinetix_state, check_state
 from rtc.env.convert import state_from_kinetix, state_to_kinetix
 from rtc.levels import Level
+from rtc.physics.kernel.nvidia import NoCompilerError, nvrtc
+from rtc.physics.kernel.step import StepKernel
 from rtc.physics.observation import observation_spec
 from rtc.physics.state import State, initial_state
 from rtc.physics.step import Outcome, make_dynamics, substep
@@ -37,8 +43,20 @@ class SpecialisedEngine:
         return initial_state(self.dynamics.scene, slots, self.dynamics.memory_width, batch_size)
 
     def step(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
-        """One environment step: `frame_skip` substeps."""
+        """One environment step: `frame_skip` substeps; on a GPU in one launch, where asked for."""
         check_state(self, state, action=action)
+        if jax.default_backend() == "gpu" and kernel_wanted() and _compiler_at_hand():
+            return self.kernel(state, action.astype(jnp.float32))
+        return self.advance(state, action)
+
+    @cached_property
+    def kernel(self) -> StepKernel:
+        """The step for a GPU, printed when it is first called."""
+        actions = self.level.static.num_motor_bindings + self.level.static.num_thruster_bindings
+        return StepKernel(self.advance, jax.eval_shape(lambda: self.reset(1)), actions)
+
+    def advance(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
+        """The step as jax traces it, for any device."""
         given = (state, action.T.astype(jnp.float32))
         state, outcome = in_tiles(lambda part: self._substeps(*part), given, state.memory.used)
         state = state._replace(timestep=state.timestep + 1)
@@ -104,6 +122,21 @@ class SpecialisedEngine:
             reward = jnp.where(first, outcome.reward[k], reward)
             distance = jnp.where(first, outcome.distance[k], distance)
         return reward, reward > 0, distance
+
+
+def kernel_wanted() -> bool:
+    """Whether RTC_STEP_KERNEL=on is set. Off by default: the kernel was compiled for a GPU and
+    its program run on CPUs, but it has not been run on a GPU yet."""
+    return os.environ.get("RTC_STEP_KERNEL", "off") == "on"
+
+
+def _compiler_at_hand() -> bool:
+    try:
+        nvrtc()
+    except NoCompilerError as error:
+        warnings.warn(f"{error}: a step takes a thousand launches in place of one", stacklevel=2)
+        return False
+    return True
 
 
 def _broken(state: State) -> Bool[Array, " b"]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rtc.physics.stages import stage
+from rtc.physics.stages import in_kernel, kernel_call, stage
 from rtc.physics.state import NO_POINT, Memory
 from rtc.physics.vector import Vec
 from rtc.types import Array, Float, Int
@@ -49,11 +49,15 @@ class Points(NamedTuple):
 
 def no_points(width: int, batch_size: int) -> Points:
     """Room for `width` rows; what stands in them is of no matter until they are written."""
-    return Points(
-        jnp.zeros((width, WHO, batch_size), jnp.int32),
-        jnp.zeros((width, WHAT, batch_size), jnp.float32),
-        jnp.zeros((width, 2, batch_size), jnp.float32),
-    )
+
+    def rows() -> Points:
+        return Points(
+            jnp.zeros((width, WHO, batch_size), jnp.int32),
+            jnp.zeros((width, WHAT, batch_size), jnp.float32),
+            jnp.zeros((width, 2, batch_size), jnp.float32),
+        )
+
+    return kernel_call("not_yet_written", rows)() if in_kernel() else rows()
 
 
 def read_row(rows: Array, row: Int[Array, ""]) -> Array:
@@ -109,4 +113,8 @@ def remember(points: Points, used: Int[Array, ""]) -> Memory:
     rows = jnp.arange(points.who.shape[0], dtype=jnp.int32)[:, None]
     number = points.who[:, 0]
     last = jnp.where((number != NO_POINT) & (rows < used), rows + 1, 0)
-    return Memory(number, points.sums, jnp.max(last, axis=0))
+    sums = points.sums
+    if in_kernel():  # what was never written is no number that two runs would have in common
+        number = jnp.where(rows < used, number, NO_POINT)
+        sums = jnp.where((rows < used)[:, None], sums, 0.0)
+    return Memory(number, sums, jnp.max(last, axis=0))

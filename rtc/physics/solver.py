@@ -13,8 +13,8 @@ import numpy as np
 
 from rtc.levels import Level, SimParams
 from rtc.physics.joints import End, Half, Joint, Lever, Visit, lever
-from rtc.physics.points import Points, Row, read_point, write_row
-from rtc.physics.stages import single, stage
+from rtc.physics.points import Points, Row, read_point, read_row, write_row
+from rtc.physics.stages import in_kernel, single, stage
 from rtc.physics.state import JointImpulses, Motion
 from rtc.physics.vector import Vec, cross, dot, nonzero, right_of
 from rtc.types import Array, Float, Int
@@ -183,7 +183,10 @@ def _solve_contacts(
 @stage
 def _batch_start(who: Array, last_batch: Array, speed: Array, before: Array) -> Array:
     """The speeds that a batch sees: those now where a new batch begins, else the old ones."""
-    return jnp.where((who[1] != last_batch)[None, None], speed, before)
+    begins = who[1] != last_batch
+    if in_kernel():
+        return jax.lax.cond(begins[0], lambda: speed, lambda: before)
+    return jnp.where(begins[None, None], speed, before)
 
 
 @stage
@@ -291,6 +294,11 @@ def _changes(row: Row, place: Array, impulse: Array) -> Float[Array, "2 3 b"]:
 @stage
 def _add_to_both(speed: Array, who: Array, change: Float[Array, "2 3 b"]) -> Array:
     """Adds to two rows of each environment, by comparison: the last row is never meant."""
+    if in_kernel():
+        for body, added in zip(who[2:4, 0], change):
+            meant = jnp.where(body < speed.shape[0] - 1, added, 0.0)
+            speed = write_row(speed, body, read_row(speed, body) + meant)
+        return speed
     rows = np.arange(speed.shape[0], dtype=np.int32)
     rows[-1] = -1
     for body, added in zip(who[2:4], change):
