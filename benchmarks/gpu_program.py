@@ -77,9 +77,10 @@ def step(level: str, batch: int) -> Work:
 
 
 def _experts(level: str) -> tuple[Any, Any, Any]:
-    from rtc.config import EnvConfig, ExpertConfig, build
-    from rtc.ppo.trainer import init_training
-    from rtc.wrappers import expert_stack
+    from rtc.config.build import build
+    from rtc.config.sections import EnvConfig, ExpertConfig
+    from rtc.env.wrappers import expert_stack
+    from rtc.experts.ppo import init_training
 
     config = build(ExpertConfig, paper("experts"), "experts")
     env_config = build(EnvConfig, paper("env"), "env")
@@ -91,7 +92,7 @@ def _experts(level: str) -> tuple[Any, Any, Any]:
 
 def rollout(level: str, batch: int) -> Work:
     """Steps in which experts learn: networks, noise, wrappers and physics; six seeds."""
-    from rtc.ppo.rollout import play
+    from rtc.experts.ppo import play
 
     task, config, state = _experts(level)
     function = partial(play, task, steps=config.rollout_steps)
@@ -101,7 +102,7 @@ def rollout(level: str, batch: int) -> Work:
 
 def train(level: str, batch: int) -> Work:
     """A whole update of six experts, a unit being one step of all environments."""
-    from rtc.ppo.trainer import train_interval
+    from rtc.experts.ppo import train_interval
 
     task, config, state = _experts(level)
     arguments = (state, jnp.int32(1))
@@ -112,9 +113,10 @@ def train(level: str, batch: int) -> Work:
 
 def collect(level: str, batch: int) -> Work:
     """Steps in which experts fill a data set."""
-    from rtc.config import DatasetConfig, EnvConfig, build
+    from rtc.config.build import build
+    from rtc.config.sections import DatasetConfig, EnvConfig
     from rtc.datasets.play import play_block, start_play
-    from rtc.wrappers import collect_stack
+    from rtc.env.wrappers import collect_stack
 
     _, _, state = _experts(level)
     envs = build(DatasetConfig, paper("datasets"), "datasets").num_envs
@@ -126,7 +128,8 @@ def collect(level: str, batch: int) -> Work:
 
 def policy(level: str, batch: int) -> Work:
     """A minibatch of a flow policy."""
-    from rtc.config import PolicyConfig, build
+    from rtc.config.build import build
+    from rtc.config.sections import PolicyConfig
     from rtc.training.learner import (
         DeviceRows,
         Learner,
@@ -156,7 +159,7 @@ def policy(level: str, batch: int) -> Work:
 def _evaluation(level: str, batch: int, method: Any) -> tuple:
     from flax import nnx
 
-    from rtc.config import Cell
+    from rtc.config.sections import Cell
     from rtc.evaluate.noise import make_streams
     from rtc.evaluate.program import make_plan
     from rtc.evaluate.scene import make_scene

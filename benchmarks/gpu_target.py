@@ -61,6 +61,7 @@ device_description_str: "{limits["name"]}"
 def prepare_process() -> None:
     """Before jax looks for devices: the CUDA plugin is loaded although there is no driver."""
     os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"
+    os.environ["RTC_STEP_KERNEL"] = "on"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
