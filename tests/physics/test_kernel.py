@@ -21,6 +21,7 @@ from tests.physics.c_program import CProgram, needs_gcc
 from tests.physics.test_golden import GOLDEN, MOVING, TOLERANCE, stored_states
 
 STEPS, NUDGE = 20, 1e-6
+pytestmark = pytest.mark.long  # tracing, printing and gcc take a minute a level
 
 
 @pytest.fixture(scope="module", params=GOLDEN, ids=lambda path: path.stem[4:])
