@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rtc.errors import RtcError
+from rtc.errors import RtcError, did_you_mean
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
@@ -21,17 +21,17 @@ def name_the_workflow(arguments: Sequence[str]) -> list[str]:
     """The arguments, made to mean the same outside the checkout as in it.
 
     Configurations and profiles that are not here are those of the checkout; so is the Snakefile
-    where the working directory has none.
+    where the working directory has none. Raises RtcError for a configuration that is nowhere.
     """
     option, found = "", []
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if argument.startswith("-"):
             option = name
-            value = _in_checkout(value) if option in CONFIGURED and value else value
+            value = _in_checkout(value, option) if value else value
             found.append(f"{name}{equals}{value}")
         else:
-            found.append(_in_checkout(argument) if option in CONFIGURED else argument)
+            found.append(_in_checkout(argument, option))
     named = any(a.startswith(("-s", "--snakefile")) for a in arguments)
     if not named and not any(Path(name).exists() for name in SNAKEFILES):
         found = ["--snakefile", str(ROOT / "Snakefile"), *found]
@@ -62,9 +62,17 @@ def provide_folders(working_directory: Path, say: Callable[[str], None]) -> None
         os.environ["XDG_CACHE_HOME"] = str(instead)
 
 
-def _in_checkout(name: str) -> str:
+def _in_checkout(name: str, option: str) -> str:
     there = ROOT / name
-    return str(there) if not Path(name).exists() and there.exists() else name
+    if option not in CONFIGURED or Path(name).exists():
+        return name
+    if option.startswith("--configfile") and not there.exists():
+        known = (f"config/{path.name}" for path in ROOT.glob("config/*.yaml"))
+        raise RtcError(
+            f"{option}: no file {name!r} here or in {ROOT}{did_you_mean(name, known)} "
+            f"(what is to be made stands before {option})"
+        )
+    return str(there) if there.exists() else name
 
 
 def _can_write(folder: Path) -> bool:

@@ -28,8 +28,9 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
             ["--configfiles", f"{ROOT}/config/first.yaml", f"{ROOT}/config/paper.yaml", "--cores"],
         ),
         (["--profile", "profiles/gpu"], ["--profile", f"{ROOT}/profiles/gpu"]),
-        # A file that is here, one that is nowhere, and names of other things.
-        (["--configfile", "mine.yaml", "none.yaml"], ["--configfile", "mine.yaml", "none.yaml"]),
+        # A file that is here, a profile that is nowhere, and names of other things.
+        (["--configfile", "mine.yaml"], ["--configfile", "mine.yaml"]),
+        (["--profile", "mine"], ["--profile", "mine"]),
         (["config/first.yaml", "-n"], ["config/first.yaml", "-n"]),
         (["--directory", "config"], ["--directory", "config"]),
     ],
@@ -37,6 +38,21 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
 def test_files_that_are_not_here_are_those_of_the_checkout(elsewhere, arguments, meant):
     (elsewhere / "mine.yaml").touch()
     assert name_the_workflow(arguments) == ["--snakefile", f"{ROOT}/Snakefile", *meant]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--configfile=config/frist.yaml"], "--configfile: no file 'config/frist.yaml' here or"),
+        (["--configfile", "mine.yaml", "config/frist.yaml"], "did you mean 'config/first.yaml'?"),
+        (["--configfile", "mine.yaml", "results/summary.md"], "stands before --configfile"),
+    ],
+)
+def test_a_configuration_that_is_nowhere_is_named_in_one_line(elsewhere, arguments, says):
+    (elsewhere / "mine.yaml").touch()
+    with pytest.raises(RtcError) as caught:
+        name_the_workflow(arguments)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_snakefile_that_is_named_or_here_is_taken(elsewhere):
