@@ -40,7 +40,7 @@ def test_a_step_is_one_kernel_and_nobody_waits_for_it(tmp_path):
 def test_training_and_evaluation_compile(tmp_path):
     options = ("--levels", "h17_unicycle", "--stages", "train", "execute", "naive", "policy")
     rows = rows_of("gpu_program.py", tmp_path, *options)
-    assert rows["train"]["waits"] == 0
+    assert rows["train"]["waits"] <= 0.01  # the end of the loop over updates
     assert rows["execute"]["waits"] <= 2  # the loop's condition: ends when no slot is alive
 
 

@@ -24,7 +24,7 @@ from rtc.types import Array
 
 TARGET = "__gpu$xla.gpu.ptx"
 ARCHITECTURE = "compute_80"  # of every GPU from Ampere on; the driver makes it that of its own
-PTX_VERSION = "7.8"  # nothing newer is used, and older drivers refuse newer texts unread
+PTX_VERSION = "7.8"  # older drivers refuse newer texts unread
 
 
 class NoCompilerError(RuntimeError):
@@ -75,6 +75,8 @@ def compile_ptx(text: str) -> str:
     library.nvrtcDestroyProgram(ctypes.byref(program))
     if failed:
         raise RuntimeError(f"NVRTC: {words}")
+    # A hint that came with version 8.3, the only thing newer than what is declared.
+    words = re.sub(r'^\s*\.pragma "used_bytes_mask.*\n', "", words, flags=re.MULTILINE)
     return re.sub(r"\.version \d+\.\d+", f".version {PTX_VERSION}", words, count=1)
 
 
