@@ -97,8 +97,8 @@ def test_the_default_is_valid_and_short_prefixes_are_said(check):
 def test_what_a_method_of_one_s_own_refuses_itself(check):
     text = (ROOT / "examples/my_method.py").read_text()
     refuses = "    def __post_init__(self):\n        if self.strength > 1:\n"
-    refuses += "            raise ConfigError('strength: at most 1')\n\n    def init("
-    text = text.replace("    def init(", refuses)
+    refuses += "            raise ConfigError('strength: at most 1')\n\n    def chunk("
+    text = text.replace("    def chunk(", refuses)
     Path("mine_h.py").write_text(
         text.replace("from rtc.flow", "from rtc.errors import ConfigError\nfrom rtc.flow", 1)
     )
