@@ -10,6 +10,7 @@ from typing import Any
 from rtc.config.sections import MethodConfig, build
 from rtc.errors import ArgumentError, ConfigError, did_you_mean, shown
 from rtc.methods.bid import Bid
+from rtc.methods.blend import Blend
 from rtc.methods.diffuser_overwrite import DiffuserOverwrite
 from rtc.methods.interface import Method
 from rtc.methods.naive import Naive
@@ -26,6 +27,7 @@ METHODS: dict[str, type] = {
     "ttrtc": TrainingTimeRealtime,
     "diffuser_overwrite": DiffuserOverwrite,
     "paint": Paint,
+    "blend": Blend,
 }
 
 OFFERED = ("samples", "keeps_prefix", "init", "network_evaluations", "__call__")

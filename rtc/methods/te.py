@@ -9,21 +9,25 @@ made every s steps and is ready d steps late, so:
   one is ready. Steps 0 .. d - 1 run before that and execute the average of the previous call;
 - the last d actions of it that are used, s .. s + d - 1, are executed while the next chunk is made.
 
-At d = 0 and s = 1 this is ACT's rule. The executor's very first chunk, made before the first
+`average: median` takes the median over the same chunks, for each dimension of the action apart.
+
+At d = 0 and s = 1 the mean is ACT's rule. The executor's very first chunk, made before the first
 call, is not part of the average.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 from msgspec import Meta
 
-from rtc.errors import ConfigError
+from rtc.errors import ConfigError, check_choice
 from rtc.flow import FlowPolicy, sample
 from rtc.methods.interface import Context
 from rtc.types import Array, Bool, Float, Int, PyTree, checked
+
+AVERAGES = ("mean", "median")
 
 
 class Chunks(NamedTuple):
@@ -45,12 +49,19 @@ class TemporalEnsemble:
         float,
         Meta(ge=0, le=1e6, description="Decay of the weights exp(-m i); i = 0 is the oldest."),
     ]
+    average: Annotated[
+        Literal["mean", "median"],
+        Meta(description="Of the chunks that cover a step; the median has no weights: m is 0."),
+    ] = "mean"
     samples: ClassVar[int] = 1
     keeps_prefix: ClassVar[bool] = False
 
     def __post_init__(self):
         if not math.isfinite(self.m):
             raise ConfigError(f"m: expected a finite number, got {self.m}")
+        check_choice("average", self.average, AVERAGES)
+        if self.average == "median" and self.m != 0:
+            raise ConfigError(f"m: expected 0 with average: median, got {self.m}")
 
     def init(self, batch_size: int, chunk_size: int, action_dim: int) -> Chunks:
         """Room for the chunks that can still cover a step, none of them filled."""
@@ -82,7 +93,10 @@ class TemporalEnsemble:
             actions=jnp.concatenate([new[:, None], carry.actions], axis=1),
             covers=jnp.concatenate([jnp.ones_like(carry.covers[:, :1]), carry.covers], axis=1),
         )
-        chunk = ensemble(chunks.actions, chunks.covers, self.m)
+        if self.average == "median":
+            chunk = median(chunks.actions, chunks.covers)
+        else:
+            chunk = ensemble(chunks.actions, chunks.covers, self.m)
         kept = Chunks(chunks.actions[:, :-1], chunks.covers[:, :-1])
         return chunk, shift(kept, context.horizon), *tracked
 
@@ -98,6 +112,17 @@ def ensemble(
     rank = jnp.sum(covers, axis=1, keepdims=True) - 1 - age
     weights = jnp.where(covers, jnp.exp(-m * rank), 0.0)[..., None]
     return jnp.sum(weights * actions, axis=1) / jnp.sum(weights, axis=1)
+
+
+def median(actions: Float[Array, "b k h a"], covers: Bool[Array, "b k h"]) -> Float[Array, "b h a"]:
+    """Median over the chunks that cover a step; of an even number, the mean of the middle two."""
+    ordered = jnp.sort(jnp.where(covers[..., None], actions, jnp.inf), axis=1)
+    count = jnp.sum(covers, axis=1)[:, None, :, None]
+
+    def place(index: Array) -> Array:
+        return jnp.take_along_axis(ordered, index, axis=1)[:, 0]
+
+    return (place((count - 1) // 2) + place(count // 2)) / 2
 
 
 def shift(chunks: Chunks, steps: Int[Array, ""]) -> Chunks:

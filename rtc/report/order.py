@@ -6,7 +6,7 @@ from collections.abc import Iterable
 # execution, from the crudest to guidance; those with a training of their own.
 ORDER = (
     "naive",
-    *("te", "bid_rejection", "bid"),
+    *("te", "blend", "bid_rejection", "bid"),
     *("diffuser_overwrite", "paint", "hard_masking", "realtime"),
     "ttrtc",
 )

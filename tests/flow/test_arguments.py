@@ -283,7 +283,7 @@ UNCHECKED = ("Engine.", "Task.", "Method.", "Trial.", "at_cell", "GymnaxEnv.rese
 UNCHECKED += ("storage.video.",)
 # What a method without state writes: `Stateless.__call__` has checked the same arguments.
 UNCHECKED += ("Stateless.chunk", "Naive.chunk", "Realtime.chunk", "TrainingTimeRealtime.chunk")
-UNCHECKED += ("DiffuserOverwrite.chunk", "Paint.chunk")
+UNCHECKED += ("DiffuserOverwrite.chunk", "Paint.chunk", "Blend.chunk")
 
 
 def test_every_public_function_with_shapes_is_checked():

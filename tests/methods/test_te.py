@@ -76,3 +76,24 @@ def test_a_horizon_of_a_whole_chunk_is_naive(compiled):
 def test_an_infinite_decay_is_refused():
     with pytest.raises(ConfigError, match="m: expected a finite number"):
         TemporalEnsemble(m=float("inf"))
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 8])
+def test_the_median_of_all_chunks_that_cover_a_step(horizon):
+    method, policy = TemporalEnsemble(m=0.0, average="median"), small_policy(0)
+    call = jax.jit(lambda context, carry: method(policy, None, context, carry, FLOW_STEPS))
+    carry, raw = method.init(BATCH, CHUNK, ACTIONS), []
+    for made in range(CALLS):
+        context = example_context(method, seed=made)._replace(horizon=jnp.int32(horizon))
+        chunk, carry = call(context, carry)
+        fresh = policy.action(None, context.obs, FLOW_STEPS, noise=context.noise[0])
+        raw.append(np.asarray(fresh))
+        for j in range(CHUNK):
+            ages = [age for age in range(made + 1) if j + age * horizon < CHUNK]
+            known = [raw[made - age][:, j + age * horizon] for age in ages]
+            np.testing.assert_allclose(chunk[:, j], np.median(known, axis=0), rtol=0, atol=1e-5)
+
+
+def test_a_median_has_no_decay():
+    with pytest.raises(ConfigError, match=r"m: expected 0 with average: median, got 0\.01"):
+        TemporalEnsemble(m=0.01, average="median")
