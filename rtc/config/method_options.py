@@ -100,7 +100,7 @@ def _from_import(module_name: str, class_name: str) -> Surface:
         sys.path.append(str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except Exception as error:  # A module of somebody else may fail in any way.
         raise ConfigError(f"cannot import {module_name!r}: {error}") from error
     kind = getattr(module, class_name, None)
     if not inspect.isclass(kind):
@@ -185,7 +185,7 @@ def _hint(module: Module, annotation: ast.expr) -> Any:
         text = ast.unparse(annotation)
     try:
         return eval(text, _namespace(module))
-    except Exception:
+    except Exception:  # Whatever is wrong with it: it is taken as any type.
         return Any
 
 

@@ -108,8 +108,8 @@ def test_tracking_changes_no_bit_of_the_chunk(trained, played, tracked):
         ({"delay": 6}, r"delay: expected 0 to 5 steps \(the horizon\), got 6"),
         ({"delay": -1}, "delay: expected 0 to 5"),
         ({"flow_steps": 0}, "flow_steps: expected at least 1"),
-        ({"beta": -1.0}, "beta: expected a number of at least 0"),
-        ({"schedule": "expo"}, "schedule: unknown value 'expo'; did you mean 'exp'"),
+        ({"beta": -1.0}, "beta: expected a number from 0 to 1,000,000, got -1.0"),
+        ({"schedule": "expo"}, "schedule: expected one of exp, .*got 'expo'; did you mean 'exp'"),
     ],
 )
 def test_impossible_guidance_is_named(changes, message, trained, guidance):
