@@ -13,7 +13,7 @@ import numpy as np
 
 from rtc.levels import Level
 from rtc.physics.scene import moving_bodies
-from rtc.types import Array, Float
+from rtc.types import Array, Bool, Float
 
 LARGEST = 10.0  # entries are clipped to +-10
 ROLES = 4
@@ -69,6 +69,19 @@ def observation_spec(level: Level) -> ObservationSpec:
         constants=np.where(varies, np.float32(0), constants),
         bodies=np.array(bodies, int)[indices][:: len(VARYING)],
     )
+
+
+def own_body_mask(level: Level) -> Bool[np.ndarray, "o"]:
+    """Which varying entries belong to the agent's own bodies: all 7 of every moving polygon or
+    circle of role none.
+
+    Not the walls, and not what is green, blue or red, even where a robot is built of it (the
+    torso of mjc_walker). Joints and thrusters have no entries here: theirs never vary. For a
+    policy that takes the full observation: choose among the varying entries, then `expand`.
+    """
+    spec = observation_spec(level)
+    roles = np.concatenate([level["polygon_shape_roles"], level["circle_shape_roles"]])
+    return np.repeat(roles[spec.bodies] == 0, len(VARYING))
 
 
 Number = float | int | np.generic  # of Python, or an element of a level's array
