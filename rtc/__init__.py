@@ -17,6 +17,7 @@ _PUBLIC = {
     "get_prefix_weights": "rtc.flow",
     "load_policy": "rtc.flow.loading",
     "load_expert": "rtc.experts",
+    "load_head": "rtc.flow.heads",
     "METHODS": "rtc.methods",
     "make_method": "rtc.methods",
     "visualize": "rtc.visualize",

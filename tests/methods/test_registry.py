@@ -39,7 +39,7 @@ def test_options_become_hyper_parameters():
         ("no_such_module:Method", {}, r"methods.mine.method: cannot import 'no_such_module'"),
         (":Method", {}, r"methods.mine.method: .*no module name"),
         ("rtc.methods.te:TemporalEnsembl", {}, r"no class .*did you mean 'TemporalEnsemble'"),
-        ("rtc.methods.registry:ConfigError", {}, r"must be a dataclass"),
+        ("rtc.errors:ConfigError", {}, r"must be a dataclass"),
         ("rtc.flow:ModelConfig", {}, r"rtc.flow:ModelConfig lacks samples, keeps_prefix"),
     ],
 )

@@ -1,0 +1,72 @@
+"""Classes that a configuration names, from a registry or by import path, made with their options.
+
+`rtc.config.method_options` reads the same options beforehand, from the source alone.
+"""
+
+import dataclasses
+import importlib
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rtc.config.build import build
+from rtc.errors import ConfigError, did_you_mean
+
+
+def load_class(
+    name: str, known: Mapping[str, type], offered: Sequence[str], noun: str, where: str
+) -> type:
+    """The class behind a registry name or an import path, "package.module:Class".
+
+    known: the registry. offered: names that the class must have. noun: what it is, and the key
+    that names it. where: path of the entry. Raises ConfigError with the nearest name.
+    """
+    if ":" not in name:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ConfigError(f"{where}.{noun}: unknown {noun} {name!r}{hint}")
+        return known[name]
+    module_name, class_name = name.split(":", 1)
+    module = _import(module_name, f"{where}.{noun}")
+    kind = getattr(module, class_name, None)
+    if not inspect.isclass(kind):
+        classes = [n for n, value in vars(module).items() if inspect.isclass(value)]
+        hint = did_you_mean(class_name, classes)
+        raise ConfigError(f"{where}.{noun}: no class {class_name!r} in {module_name}{hint}")
+    if not dataclasses.is_dataclass(kind):
+        raise ConfigError(f"{where}.{noun}: {name} must be a dataclass of its hyper-parameters")
+    names = {field.name for field in dataclasses.fields(kind)}.union(*map(vars, kind.__mro__))
+    missing = [part for part in offered if part not in names]
+    if missing:
+        raise ConfigError(f"{where}.{noun}: {name} lacks {', '.join(missing)}")
+    return kind
+
+
+def make(kind: type, options: Mapping[str, Any], where: str) -> Any:
+    """An instance with these options and its defaults for the rest. Raises ConfigError on an
+    option that is unknown, missing or of the wrong type, and a value that the class refuses."""
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING
+    }
+    try:
+        return build(kind, defaults | dict(options), where)
+    except ConfigError as error:
+        message = str(error)
+        raise ConfigError(message if message.startswith(where) else f"{where}.{message}") from None
+
+
+def _import(name: str, where: str) -> Any:
+    """Imports a module from the environment or, failing that, from the working directory."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{where}: cannot import {name!r}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {name!r} is no module name: {error}") from error
