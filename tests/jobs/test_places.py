@@ -21,17 +21,25 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
-        (["--configfile", "config/first.yaml"], ["--configfile", f"{ROOT}/config/first.yaml"]),
-        (["--configfile=config/first.yaml"], [f"--configfile={ROOT}/config/first.yaml"]),
         (
-            ["--configfiles", "config/first.yaml", "config/paper.yaml", "--cores"],
-            ["--configfiles", f"{ROOT}/config/first.yaml", f"{ROOT}/config/paper.yaml", "--cores"],
+            ["--configfile", "config/ablation.yaml"],
+            ["--configfile", f"{ROOT}/config/ablation.yaml"],
+        ),
+        (["--configfile=config/ablation.yaml"], [f"--configfile={ROOT}/config/ablation.yaml"]),
+        (
+            ["--configfiles", "config/ablation.yaml", "config/paper.yaml", "--cores"],
+            [
+                "--configfiles",
+                f"{ROOT}/config/ablation.yaml",
+                f"{ROOT}/config/paper.yaml",
+                "--cores",
+            ],
         ),
         (["--profile", "profiles/gpu"], ["--profile", f"{ROOT}/profiles/gpu"]),
         # A file that is here, a profile that is nowhere, and names of other things.
         (["--configfile", "mine.yaml"], ["--configfile", "mine.yaml"]),
         (["--profile", "mine"], ["--profile", "mine"]),
-        (["config/first.yaml", "-n"], ["config/first.yaml", "-n"]),
+        (["config/ablation.yaml", "-n"], ["config/ablation.yaml", "-n"]),
         (["--directory", "config"], ["--directory", "config"]),
     ],
 )
@@ -43,8 +51,14 @@ def test_files_that_are_not_here_are_those_of_the_checkout(elsewhere, arguments,
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--configfile=config/frist.yaml"], "--configfile: no file 'config/frist.yaml' here or"),
-        (["--configfile", "mine.yaml", "config/frist.yaml"], "did you mean 'config/first.yaml'?"),
+        (
+            ["--configfile=config/abltion.yaml"],
+            "--configfile: no file 'config/abltion.yaml' here or",
+        ),
+        (
+            ["--configfile", "mine.yaml", "config/abltion.yaml"],
+            "did you mean 'config/ablation.yaml'?",
+        ),
         (["--configfile", "mine.yaml", "results/summary.md"], "stands before --configfile"),
     ],
 )

@@ -46,7 +46,7 @@ def test_plain_snakemake_works_from_outside_for_a_second_folder(odd, tmp_path):
     elsewhere.mkdir()
     command = [str(add_python(odd)), "-m", "snakemake", "-s", f"{odd.folder}/Snakefile"]
     command += ["--cores", "1", "--directory", "second", LEVEL]
-    command += ["--configfile", f"{odd.folder}/config/first.yaml"]
+    command += ["--configfile", f"{odd.folder}/config/ablation.yaml"]
     said = run(command, odd, elsewhere, TMPDIR="/proc/nowhere")
     assert "TMPDIR=/proc/nowhere cannot be written; temporary files go to " in said
     assert (elsewhere / "second" / LEVEL).is_file()
