@@ -81,8 +81,12 @@ def make_evaluations(rollouts, options=None):
                 "network_evaluations": {"realtime": 10, "hard_masking": 10, "bid": 160}.get(
                     row["method"], 5
                 ),
+                "step_evaluations": 0,
+                "privileged": given.get("forecast") == "oracle",
                 "kind": given.get("method", row["method"]),
-                "options": json.dumps({k: v for k, v in given.items() if k != "method"}),
+                "options": json.dumps(
+                    {k: v for k, v in given.items() if k not in ("method", "forecast")}
+                ),
             }
         )
     return pd.DataFrame(rows)[list(EVALUATION_COLUMNS)]

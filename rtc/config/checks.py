@@ -120,6 +120,30 @@ def check_methods(methods: Mapping[str, MethodConfig], policies: Policies) -> No
             )
 
 
+def check_forecast(method: MethodConfig, needs: Sequence[str], engine: str, where: str) -> None:
+    """Raises ConfigError where a method lacks the forecast that it needs, or one cannot be made.
+
+    needs: keys that the method cannot do without. where: the entry's path.
+    """
+    if "forecast" in needs and method.forecast == "none":
+        raise ConfigError(
+            f"{where}.forecast: missing; {method.method} decides for the moment at which its "
+            f"chunk takes over; expected oracle or model"
+        )
+    if method.forecast != "model":
+        if method.model is not None:
+            raise ConfigError(f"{where}.model: only with forecast: model")
+        return
+    if method.model is None:
+        raise ConfigError(f"{where}.model: missing; expected factors such as {{gravity: 1.2}}")
+    if set(vars(method.model).values()) == {1.0}:
+        raise ConfigError(f"{where}.model: is the level itself, so say forecast: oracle")
+    if engine != "specialised":
+        raise ConfigError(
+            f"{where}.forecast: a model's forecast is made by env.engine: specialised only"
+        )
+
+
 def check_weak_epochs(
     methods: Mapping[str, MethodConfig], kept: Mapping[str, tuple[Path, tuple[int, ...]]]
 ) -> None:

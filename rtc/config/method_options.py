@@ -39,12 +39,13 @@ HARMLESS = ("final", "runtime_checkable", "total_ordering")
 
 
 class Surface(NamedTuple):
-    """What a class shows: its options, all names that it or its bases define, and whether it is
-    a dataclass."""
+    """What a class shows: its options, all names that it or its bases define, whether it is a
+    dataclass, and which keys its entry must have."""
 
     options: dict[str, Option]
     names: set[str]
     is_dataclass: bool
+    needs: tuple[str, ...] = ()
 
 
 @cache
@@ -58,8 +59,8 @@ def built_in_methods() -> Mapping[str, Surface]:
     }
 
 
-def method_options(name: str, where: str) -> Mapping[str, Option]:
-    """The options of a built-in method, or of `package.module:Class`.
+def method_surface(name: str, where: str) -> Surface:
+    """What a built-in method shows, or `package.module:Class`.
 
     where: the entry's path, for messages. Raises ConfigError if there is no such method.
     """
@@ -69,12 +70,12 @@ def method_options(name: str, where: str) -> Mapping[str, Option]:
         known = built_in_methods()
         if name not in known:
             raise ConfigError(f"unknown method {short(name)!r}{did_you_mean(name, known)}")
-        return known[name].options
+        return known[name]
     except ConfigError as error:
         raise ConfigError(one_line(f"{where}.method: {error}")) from None
 
 
-def _imported(name: str) -> Mapping[str, Option]:
+def _imported(name: str) -> Surface:
     module, _, kind = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), kind]):
         raise ConfigError(f"{short(name)!r} is no import path such as package.module:Class")
@@ -87,7 +88,7 @@ def _imported(name: str) -> Mapping[str, Option]:
     offered = ast.literal_eval(assigned(_registry(), "OFFERED"))
     if missing := [part for part in offered if part not in surface.names]:
         raise ConfigError(f"{name} lacks {', '.join(missing)}")
-    return surface.options
+    return surface
 
 
 def _registry() -> Module:
@@ -111,7 +112,7 @@ def _from_import(module_name: str, class_name: str) -> Surface:
     if not dataclasses.is_dataclass(kind):
         return Surface({}, names, False)
     options = options_of(kind)
-    return Surface(options, names | set(options), True)
+    return Surface(options, names | set(options), True, getattr(kind, "needs", ()))
 
 
 def _surface(module: Module, node: ast.ClassDef, depth: int = 0) -> Surface:
@@ -128,9 +129,13 @@ def _surface(module: Module, node: ast.ClassDef, depth: int = 0) -> Surface:
             surface.options | inherited.options,
             surface.names | inherited.names,
             surface.is_dataclass or inherited.is_dataclass,
+            surface.needs + inherited.needs,
         )
     for statement in node.body:
         surface.names.update(_names(statement))
+        if "needs" in _names(statement) and (value := getattr(statement, "value", None)):
+            with contextlib.suppress(ValueError):
+                surface = surface._replace(needs=tuple(ast.literal_eval(value)))
         if _is_dataclass(node) and isinstance(statement, ast.AnnAssign):
             surface.options.update(_option(module, statement))
     return surface

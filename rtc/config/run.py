@@ -13,13 +13,14 @@ from rtc.config.build import build, convert, options_of, read_section
 from rtc.config.cells import parse_cells
 from rtc.config.checks import (
     check_epoch,
+    check_forecast,
     check_levels,
     check_methods,
     check_sizes,
     check_weak_epochs,
     prefix_note,
 )
-from rtc.config.method_options import method_options
+from rtc.config.method_options import method_surface
 from rtc.config.sections import (
     Cell,
     Configuration,
@@ -105,7 +106,8 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     # A file laid over another takes an entry out by setting it to null.
     entries = {name: _without_nulls(sections, name) for name in ("policies", "methods")}
     policies = _policies(entries["policies"])
-    methods = {label: _method(label, entry) for label, entry in entries["methods"].items()}
+    engine = sections.env.engine
+    methods = {label: _method(label, entry, engine) for label, entry in entries["methods"].items()}
     check_levels(sections.levels)
     artifacts = {
         name: found
@@ -155,12 +157,13 @@ def _without_nulls(sections: Configuration, name: str) -> dict[str, Mapping[str,
     return entries
 
 
-def _method(label: str, entry: Mapping[str, Any]) -> MethodConfig:
+def _method(label: str, entry: Mapping[str, Any], engine: str) -> MethodConfig:
     """An entry of `methods`, its options held to what the method's dataclass says of them."""
     where = f"methods.{label}"
     method = method_config(label, entry)
-    options = method_options(method.method, where)
-    return replace(method, options=read_section(options, method.options, where))
+    surface = method_surface(method.method, where)
+    check_forecast(method, surface.needs, engine, where)
+    return replace(method, options=read_section(surface.options, method.options, where))
 
 
 def _policies(section: Mapping[str, Any]) -> dict[str, PolicyConfig | ImportedPolicy]:

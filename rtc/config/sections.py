@@ -6,7 +6,7 @@ config/README.md up to date.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -275,6 +275,18 @@ class ImportedPolicy:
     ] = None
 
 
+Factor = Annotated[float, Meta(ge=0.01, le=100)]
+
+
+@dataclass(frozen=True)
+class ForecastModel:
+    """How far the model that a forecast is made with is wrong: factors on the level's own."""
+
+    gravity: Annotated[Factor, Meta(description="On gravity.")] = 1.0
+    friction: Annotated[Factor, Meta(description="On every body's friction.")] = 1.0
+    density: Annotated[Factor, Meta(description="On every body's mass and inertia.")] = 1.0
+
+
 @dataclass(frozen=True)
 class MethodConfig:
     """A way of executing chunks. Keys beside these are the method's own options."""
@@ -293,6 +305,25 @@ class MethodConfig:
         Annotated[int, Meta(ge=1, le=10_000)] | None,
         Meta(description="Euler steps of a chunk; null takes evaluation.flow_steps."),
     ] = None
+    forecast: Annotated[
+        Literal["none", "oracle", "model"],
+        Meta(
+            description="Whether the method is given the observation at the end of the delay: "
+            "oracle, from the simulation itself, which no robot has; model, from a wrong one."
+        ),
+    ] = "none"
+    model: Annotated[
+        ForecastModel | None,
+        Meta(
+            description="With forecast: model, factors on the level's own {gravity, friction, "
+            "density}; those left out are 1."
+        ),
+    ] = None
+
+    @property
+    def privileged(self) -> bool:
+        """Whether the method is told what no robot can know."""
+        return self.forecast == "oracle"
 
 
 @dataclass(frozen=True)
@@ -436,7 +467,7 @@ class Configuration:
 
 def method_config(label: str, section: Mapping[str, Any]) -> MethodConfig:
     """Splits one entry of `methods` into registry name, policy and the method's options."""
-    own = ("method", "policy", "flow_steps")
+    own = [field.name for field in fields(MethodConfig) if field.name != "options"]
     options = {key: value for key, value in section.items() if key not in own}
     head = {key: section[key] for key in own if key in section}
     return build(MethodConfig, head | {"options": options}, f"methods.{label}")

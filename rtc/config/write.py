@@ -76,9 +76,8 @@ def _kind(name: str, options: Mapping[str, Option]) -> type:
 
 
 def _method_entry(name: str, method: Any, options: Mapping[str, Option]) -> type:
-    head = options_of(MethodConfig)
-    kept = {key: head[key] for key in ("policy", "flow_steps")}
-    return _kind(name, {"method": Option(method)} | kept | options)
+    head = {k: o for k, o in options_of(MethodConfig).items() if k != "options"}
+    return _kind(name, head | {"method": Option(method)} | options)
 
 
 def _entries(section: dict[str, Any], kinds: list[type]) -> None:

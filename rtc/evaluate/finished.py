@@ -38,6 +38,7 @@ def fingerprint(
         "level": level.digest,
         "env": [env.engine, env.action_noise, env.reward],
         "method": [method.method, sorted(method.options.items())],
+        "forecast": [method.forecast, method.model and vars(method.model)],
         "rollouts": config.rollouts,
         "flow_steps": config.steps_of(method),
         "policies": [None if policy is None else tree_digest(policy) for policy in policies],

@@ -2,7 +2,9 @@
 
 There are two, called in turns: one makes a chunk for every slot, the other executes it. The
 second, which holds the physics and takes most of the compilation, does not know the method, so
-methods of a level share it: within a process, and through the compilation cache across jobs.
+methods of a level share it: within a process, and through the compilation cache across jobs. A
+method that acts on every step has a second one of its own. Before the two, where the method's
+entry asks for it, a third one makes a forecast.
 
 Bits: on the CPU a row of a matrix product may differ in its last bit with the number of rows,
 and a robot that touches something makes much of a last bit. So the number of slots there is
@@ -22,9 +24,18 @@ import numpy as np
 
 from rtc.config.cells import delay_probabilities
 from rtc.config.sections import Cell
+from rtc.evaluate.forecast import foresee
 from rtc.evaluate.noise import Streams, normal_at
 from rtc.evaluate.scene import Scene
-from rtc.evaluate.slots import Plan, Start, Sweep, begin, make_chunk, play_chunk
+from rtc.evaluate.slots import (
+    Plan,
+    Start,
+    Sweep,
+    begin,
+    make_chunk,
+    play_acting,
+    play_chunk,
+)
 from rtc.flow import sample
 from rtc.types import Array, PyTree
 
@@ -38,16 +49,21 @@ class Program(NamedTuple):
     """Jitted functions. slots: how many rollouts are played side by side.
 
     start(policies, streams) -> Start. begin(start) -> Sweep. carry(start) -> the method's state.
-    make(policies, streams, plan, slots, carry) -> chunk, carry.
+    foresee(plan, slots) -> the forecast, or None.
+    make(policies, streams, plan, slots, carry, forecast) -> chunk, carry.
     play(streams, plan, start, sweep, chunk) -> Sweep, in which that chunk has been executed.
+    act(streams, plan, start, sweep, chunk, policies, carry) -> Sweep, carry: in place of `play`
+    for a method that acts on every step, else None.
     """
 
     slots: int
     start: Callable[..., Start]
     begin: Callable[..., Sweep]
     carry: Callable[..., PyTree]
+    foresee: Callable[..., Array | None]
     make: Callable[..., tuple[Array, PyTree]]
     play: Callable[..., Sweep]
+    act: Callable[..., tuple[Sweep, PyTree]] | None
 
 
 def slot_count(rollouts: int, rollouts_per_batch: int, platform: str) -> int:
@@ -68,7 +84,7 @@ def make_program(
     known = {} if known is None else known
 
     def carry(start: Start) -> PyTree:
-        return scene.method.init(slots, *start.chunks.shape[1:])
+        return scene.init(slots, *start.chunks.shape[1:])
 
     return Program(
         slots=slots,
@@ -78,9 +94,19 @@ def make_program(
         ),
         begin=known.setdefault("begin", jax.jit(lambda start: begin(scene, start, slots))),
         carry=jax.jit(carry),
+        foresee=_forecast(scene, known),
         make=jax.jit(partial(make_chunk, scene), donate_argnums=4),
         play=known.setdefault("play", jax.jit(partial(play_chunk, scene), donate_argnums=3)),
+        act=jax.jit(partial(play_acting, scene), donate_argnums=(3, 6)) if scene.acts else None,
     )
+
+
+def _forecast(scene: Scene, known: dict[Any, Callable]) -> Callable[..., Array | None]:
+    """What makes the method's forecasts; methods with the same forecaster share it."""
+    if scene.forecaster is None:
+        return lambda plan, slots: None
+    digest = scene.forecaster.level.digest
+    return known.setdefault(("foresee", digest), jax.jit(partial(foresee, scene)))
 
 
 def _start_in_groups(scene: Scene, rollouts: int, slots: int) -> Callable[..., Start]:
@@ -126,8 +152,11 @@ def next_chunk(
     carry: PyTree,
 ) -> tuple[Sweep, PyTree]:
     """Makes and plays one chunk in every slot; `sweep` and `carry` are used up."""
+    forecast = program.foresee(plan, sweep.slots)
     slots = sweep.slots._replace(env=())
-    chunk, carry = program.make(policies, streams, plan, slots, carry)
+    chunk, carry = program.make(policies, streams, plan, slots, carry, forecast)
+    if program.act is not None:
+        return program.act(streams, plan, start, sweep, chunk, policies, carry)
     return program.play(streams, plan, start, sweep, chunk), carry
 
 

@@ -24,6 +24,7 @@ from rtc.evaluate.finished import (
     restore_outputs,
     save_cell,
 )
+from rtc.evaluate.forecast import make_forecaster
 from rtc.evaluate.noise import make_streams
 from rtc.evaluate.program import Program, make_plan, make_program, play_cell, slot_count, warm_up
 from rtc.evaluate.scene import Scene, make_scene
@@ -33,6 +34,7 @@ from rtc.flow.loading import LoadedPolicy, load_policy
 from rtc.jobs.resume import resume_state
 from rtc.levels import Level
 from rtc.methods import make_method
+from rtc.physics.observation import own_body_mask
 from rtc.storage.checkpoints import mend_command
 from rtc.storage.io import write_csv
 from rtc.storage.tables import EVALUATION_COLUMNS, cell_means, write_rollouts
@@ -194,6 +196,8 @@ def load_scene(
         used=used_actions(level),
         action_noise=env.action_noise,
         flow_steps=config.steps_of(method),
+        forecaster=make_forecaster(environment, env, method),
+        own=None if method.forecast == "none" else own_body_mask(level),
     )
     keys = {
         "level": level.name,
@@ -284,19 +288,26 @@ def rollout_table(keys: dict[str, Any], cell: Cell, metrics: dict[str, np.ndarra
 def cell_row(scene: Scene, method: MethodConfig, table: pd.DataFrame) -> dict[str, Any]:
     """Returns the row of `{method}.csv` that belongs to a cell's rollouts."""
     row = {name: table[name].iloc[0] for name in EVALUATION_COLUMNS[:8]} | cell_means(table)
+    options = dict(method.options) | {"flow_steps": scene.flow_steps} | _forecast(method)
     return row | {
         "network_evaluations": scene.method.network_evaluations(scene.flow_steps),
+        "step_evaluations": scene.step_evaluations,
+        "privileged": method.privileged,
         "kind": method.method,
-        "options": json.dumps(
-            dict(method.options) | {"flow_steps": scene.flow_steps}, sort_keys=True
-        ),
+        "options": json.dumps(options, sort_keys=True),
     }
+
+
+def _forecast(method: MethodConfig) -> dict[str, Any]:
+    """What the method is told of the future, if it is."""
+    model = {"model": vars(method.model)} if method.model else {}
+    return {} if method.forecast == "none" else {"forecast": method.forecast} | model
 
 
 def _metadata(method: MethodConfig, config: EvaluationConfig) -> dict[str, Any]:
     return {
         "method": method.method,
-        "options": dict(method.options),
+        "options": dict(method.options) | _forecast(method),
         "rollouts": config.rollouts,
         "flow_steps": config.steps_of(method),
     }

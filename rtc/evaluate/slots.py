@@ -4,9 +4,11 @@ A chunk is made for all slots at once, its steps are executed, and a slot whose 
 ended takes the next rollout from the queue. So no rollout is stepped or inferred beyond the
 chunk in which its first episode ended, and memory grows with the slots, not with the rollouts.
 
-Only `make_chunk` knows the method: `play_chunk` is one program for all methods of a level.
+Only `make_chunk` knows the method: `play_chunk` is one program for all methods of a level that
+do not act on every step. Those that do have one of their own, `play_acting`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -95,23 +97,35 @@ def _fresh(scene: Scene, start: Start, env: PyTree, rollout: Int[Array, "b"]) ->
 
 
 def make_chunk(
-    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, slots: Slots, carry: PyTree
+    scene: Scene,
+    policies: PyTree,
+    streams: Streams,
+    plan: Plan,
+    slots: Slots,
+    carry: PyTree,
+    forecast: Array | None = None,
 ) -> tuple[Array, PyTree]:
     """Returns each slot's new chunk [b, h, a] and the method's new state.
 
-    carry: the method's state after the last chunk; a slot whose episode begins forgets it.
-    Nothing is computed when no slot is alive.
+    carry: the method's state after the last step; a slot whose episode begins forgets it.
+    forecast: [b, o] of `rtc.evaluate.forecast`. Nothing is computed when no slot is alive.
     """
-    carry = _where(slots.made == 0, scene.method.init(*slots.previous.shape), carry)
+    carry = _where(slots.made == 0, scene.init(*slots.previous.shape), carry)
 
     def infer_all() -> tuple[Array, PyTree]:
-        return infer(scene, policies, streams, plan, slots, carry)
+        return infer(scene, policies, streams, plan, slots, carry, forecast)
 
     return jax.lax.cond(jnp.any(slots.alive), infer_all, lambda: (slots.previous, carry))
 
 
 def infer(
-    scene: Scene, policies: PyTree, streams: Streams, plan: Plan, slots: Slots, carry: PyTree
+    scene: Scene,
+    policies: PyTree,
+    streams: Streams,
+    plan: Plan,
+    slots: Slots,
+    carry: PyTree,
+    forecast: Array | None = None,
 ) -> tuple[Array, PyTree]:
     """Returns the method's chunk [b, h, a] for every slot, alive or not, and its new state."""
     policy, weak_policy = scene.merge(policies)
@@ -123,6 +137,8 @@ def infer(
         horizon=plan.horizon,
         key=keys_at(streams.method, slots.rollout, time),
         noise=chunk_noise(streams.chunk, slots.rollout, time, scene.method.samples, shape),
+        forecast=None if forecast is None else scene.policy_observation(forecast),
+        own=None if forecast is None else scene.own,
     )
     return scene.method(policy, weak_policy, context, carry, scene.flow_steps)
 
@@ -131,33 +147,73 @@ def play_chunk(
     scene: Scene, streams: Streams, plan: Plan, start: Start, sweep: Sweep, chunk: Array
 ) -> Sweep:
     """Executes each slot's new chunk [b, h, a], and refills the slots that are free."""
+    return _play(scene, streams, plan, start, sweep, chunk, None, ())[0]
+
+
+def play_acting(
+    scene: Scene,
+    streams: Streams,
+    plan: Plan,
+    start: Start,
+    sweep: Sweep,
+    chunk: Array,
+    policies: PyTree,
+    carry: PyTree,
+) -> tuple[Sweep, PyTree]:
+    """The same where the method acts on every step; also returns its new state."""
+    return _play(scene, streams, plan, start, sweep, chunk, scene.act(policies), carry)
+
+
+def _play(
+    scene: Scene,
+    streams: Streams,
+    plan: Plan,
+    start: Start,
+    sweep: Sweep,
+    chunk: Array,
+    act: Callable | None,
+    carry: PyTree,
+) -> tuple[Sweep, PyTree]:
     slots = sweep.slots
     made = jnp.sum(slots.alive, dtype=jnp.int32)
     time = slots.tally.length
     delay = draw_delays(streams.delay, slots.rollout, time, plan.cumulative)
     mismatched = count_chunk(slots.tally, chunk, slots.previous, delay, scene.used)
     tally = _where(slots.alive, mismatched, slots.tally)
-    slots = execute(scene, streams, plan, slots._replace(tally=tally), chunk, delay)
+    slots = slots._replace(tally=tally)
+    slots, carry = execute(scene, streams, plan, slots, chunk, delay, act, carry)
     shifted = jnp.concatenate([chunk, jnp.zeros_like(chunk)], axis=1)
     shifted = jax.lax.dynamic_slice_in_dim(shifted, plan.horizon, chunk.shape[1], axis=1)
     slots = slots._replace(previous=shifted, made=slots.made + 1)
-    return refill(scene, start, sweep._replace(slots=slots, chunks=sweep.chunks + made))
+    return refill(scene, start, sweep._replace(slots=slots, chunks=sweep.chunks + made)), carry
 
 
 def execute(
-    scene: Scene, streams: Streams, plan: Plan, slots: Slots, chunk: Array, delay: Array
-) -> Slots:
+    scene: Scene,
+    streams: Streams,
+    plan: Plan,
+    slots: Slots,
+    chunk: Array,
+    delay: Array,
+    act: Callable | None,
+    carry: PyTree,
+) -> tuple[Slots, PyTree]:
     """Executes `horizon` steps: `delay` [b] actions of the previous chunk, then the new one's.
 
-    Ends early where no slot is alive. What happens to a slot after its episode is not counted.
+    act: what a method makes of each, with its state `carry`; None, and () for the state, where it
+    does not. Ends early where no slot is alive. What happens to a slot after its episode is not
+    counted.
     """
 
-    def step(state: tuple[Array, Slots]) -> tuple[Array, Slots]:
-        index, slots = state
+    def step(state: tuple[Array, Slots, PyTree]) -> tuple[Array, Slots, PyTree]:
+        index, slots, carry = state
         new = index >= delay
         old_action = jax.lax.dynamic_index_in_dim(slots.previous, index, 1, keepdims=False)
         new_action = jax.lax.dynamic_index_in_dim(chunk, index, 1, keepdims=False)
         action = jnp.where(new[:, None], new_action, old_action)
+        if act is not None:
+            place = jnp.where(new, index, index + plan.horizon)
+            action, carry = act(scene.policy_observation(slots.obs), action, place, carry)
         source = jnp.where(new, slots.made, slots.made - 1)
         time = slots.tally.length
         noise = normal_at(streams.action, slots.rollout, time, action.shape[1:])
@@ -166,19 +222,23 @@ def execute(
         tally = count_step(
             slots.tally, action, switched, stepped.reward, stepped.solved & stepped.done, scene.used
         )
-        return index + 1, slots._replace(
-            env=env,
-            obs=stepped.obs,
-            alive=slots.alive & ~stepped.done,
-            source=source,
-            tally=_where(slots.alive, tally, slots.tally),
+        return (
+            index + 1,
+            slots._replace(
+                env=env,
+                obs=stepped.obs,
+                alive=slots.alive & ~stepped.done,
+                source=source,
+                tally=_where(slots.alive, tally, slots.tally),
+            ),
+            carry,
         )
 
-    def unfinished(state: tuple[Array, Slots]) -> Array:
-        index, slots = state
+    def unfinished(state: tuple[Array, Slots, PyTree]) -> Array:
+        index, slots, _ = state
         return (index < plan.horizon) & jnp.any(slots.alive)
 
-    return jax.lax.while_loop(unfinished, step, (jnp.int32(0), slots))[1]
+    return jax.lax.while_loop(unfinished, step, (jnp.int32(0), slots, carry))[1:]
 
 
 def refill(scene: Scene, start: Start, sweep: Sweep) -> Sweep:

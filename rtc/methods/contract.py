@@ -3,12 +3,13 @@
     from rtc.methods.contract import check_method
     check_method(MyMethod(gain=2.0))
 
-A small random policy stands in for a trained one. Raises ContractError: which method, which
-check, what was seen.
+A small random policy stands in for a trained one, and `small(network)` for each network that a
+method acts with: `check_method(MyMethod(), heads=[small(network)])`. Raises ContractError: which
+method, which check, what was seen.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from flax import nnx
 
 from rtc.errors import RtcError
 from rtc.flow import FlowPolicy, ModelConfig
-from rtc.methods.interface import Context, Method
+from rtc.methods.interface import Context, EveryStep, Method
 
 BATCH, CHUNK, OBSERVATIONS, ACTIONS, FLOW_STEPS = 3, 8, 5, 2, 4
 CELLS = tuple((d, s) for d in range(5) for s in range(max(1, d), CHUNK - d + 1))
@@ -38,10 +39,13 @@ def small_policy(seed: int, chunk: int = CHUNK) -> FlowPolicy:
         num_layers=1,
         action_chunk_size=chunk,
     )
-    policy = FlowPolicy(
-        obs_dim=OBSERVATIONS, action_dim=ACTIONS, config=config, rngs=nnx.Rngs(seed)
-    )
-    graph, state = nnx.split(policy)
+    sizes = {"obs_dim": OBSERVATIONS, "action_dim": ACTIONS}
+    return small(FlowPolicy(**sizes, config=config, rngs=nnx.Rngs(seed)), seed)
+
+
+def small(network: Any, seed: int = 0) -> Any:
+    """The network with noise on its parameters, so that none is zero."""
+    graph, state = nnx.split(network)
     leaves, tree = jax.tree.flatten(state)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
     noisy = [x + 0.2 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys)]
@@ -52,6 +56,8 @@ def example_context(method: Method, seed: int = 0) -> Context:
     """Random inputs for a batch of BATCH, at delay 0 and horizon 1."""
     obs_key, previous_key, noise_key, key = jax.random.split(jax.random.key(seed), 4)
     shape = (BATCH, CHUNK, ACTIONS)
+    told = "forecast" in getattr(method, "needs", ())
+    forecast = jax.random.normal(jax.random.key(seed + 1), (BATCH, OBSERVATIONS))
     return Context(
         obs=jax.random.normal(obs_key, (BATCH, OBSERVATIONS)),
         previous=jax.random.normal(previous_key, shape),
@@ -59,50 +65,78 @@ def example_context(method: Method, seed: int = 0) -> Context:
         horizon=jnp.int32(1),
         key=jax.random.split(key, BATCH),
         noise=jax.random.normal(noise_key, (method.samples, *shape)),
+        forecast=forecast if told else None,
+        own=jnp.arange(OBSERVATIONS) % 2 == 0 if told else None,
     )
 
 
 class Trial:
     """A method compiled on the small policies; `traces` counts its compilations.
 
-    run(context, carry) and tracked(context, carry) call it; `carry` None is a fresh one.
+    run(context, carry) calls it for a chunk, act(obs, action, index, carry) for a step; `carry`
+    None is a fresh one. heads: networks that it acts with.
     """
 
-    def __init__(self, method: Method):
+    def __init__(self, method: Method, heads: Sequence[nnx.Module] = ()):
         self.method = method
+        self.acts = isinstance(method, EveryStep)
         self.name = type(method).__name__
         self.traces = 0
         weak = small_policy(1) if getattr(method, "weak_epoch", None) is not None else None
-        graphs, self._states = nnx.split((small_policy(0), weak))
+        graphs, self._states = nnx.split((small_policy(0), weak, tuple(heads)))
 
         def call(states: Any, context: Context, carry: Any, tracking: bool) -> Any:
             self.traces += 1
-            policy, weak_policy = nnx.merge(graphs, states)
+            policy, weak_policy, _ = nnx.merge(graphs, states)
             return method(policy, weak_policy, context, carry, FLOW_STEPS, tracking)
 
-        self._call = jax.jit(call, static_argnums=3)
+        def act(states: Any, obs: Any, action: Any, index: Any, carry: Any) -> Any:
+            self.traces += 1
+            policy, _, heads = nnx.merge(graphs, states)
+            return method.act(policy, heads, obs, action, index, carry)
+
+        self._call, self._act = jax.jit(call, static_argnums=3), jax.jit(act)
+
+    def init(self, batch_size: int) -> Any:
+        """A fresh carry."""
+        sizes = (batch_size, CHUNK, ACTIONS, *((OBSERVATIONS,) if self.acts else ()))
+        return self.method.init(*sizes)
 
     def run(self, context: Context, carry: Any = None, tracking: bool = False) -> Any:
         """`(chunk, carry)`, with tracking also the tracked steps."""
         batch_size = context.obs.shape[0]
         if carry is None:
-            carry = self.method.init(batch_size, CHUNK, ACTIONS)
+            carry = self.init(batch_size)
+        return self._traced(self._call, context, carry, tracking)
+
+    def act(self, obs: Any, action: Any, index: Any, carry: Any = None) -> Any:
+        """`(action, carry)`."""
+        carry = self.init(len(obs)) if carry is None else carry
+        return self._traced(self._act, obs, action, index, carry)
+
+    def _traced(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return self._call(self._states, context, carry, tracking)
+            return call(self._states, *arguments)
         except jax.errors.JAXTypeError as error:
             first = str(error).splitlines()[0]
             raise ContractError(f"{self.name}: an input was not traceable: {first}") from error
 
     def episode(self, context: Context, calls: int = 3) -> list[Any]:
-        """The chunks of consecutive inferences at the context's delay and horizon."""
-        chunks, carry = [], None
+        """The chunks of consecutive inferences at the context's delay and horizon, and between
+        them the actions of the steps, where the method acts on them."""
+        made, carry = [], None
+        steps, late = int(context.horizon), int(context.delay)
         for _ in range(calls):
             chunk, carry = self.run(context, carry)
-            chunks.append(chunk)
-            steps = int(context.horizon)
+            made.append(chunk)
+            for i in range(steps if self.acts else 0):
+                held, place = (context.previous, i + steps) if i < late else (chunk, i)
+                index = jnp.full(len(chunk), place, jnp.int32)
+                action, carry = self.act(context.obs + i, held[:, i], index, carry)
+                made.append(action)
             shifted = jnp.pad(chunk[:, steps:], ((0, 0), (0, steps), (0, 0)))
             context = context._replace(previous=shifted)
-        return chunks
+        return made
 
     def require(self, fact: bool, message: str) -> None:
         """Raises ContractError unless `fact`."""
@@ -124,24 +158,33 @@ def check_declaration(trial: Trial) -> None:
     trial.require(isinstance(method.keeps_prefix, bool), "keeps_prefix: True or False")
     cost = method.network_evaluations(FLOW_STEPS)
     trial.require(isinstance(cost, int) and cost >= 1, f"network_evaluations gave {cost!r}")
+    half = hasattr(method, "act") != hasattr(method, "step_evaluations")
+    trial.require(not half, "act and step_evaluations: offer both or neither")
+    if trial.acts:
+        cost = method.step_evaluations
+        trial.require(isinstance(cost, int) and cost >= 0, f"step_evaluations is {cost!r}")
 
 
 def check_shapes(trial: Trial) -> None:
     """The chunk is [b, h, a] float32 and finite; the carry keeps its form, batch first."""
     context = at_cell(example_context(trial.method), (1, 2))
-    before = trial.method.init(BATCH, CHUNK, ACTIONS)
+    before = trial.init(BATCH)
     chunk, after = trial.run(context)
     expected = (BATCH, CHUNK, ACTIONS)
     trial.require(chunk.shape == expected, f"chunk has shape {chunk.shape}, not {expected}")
     trial.require(chunk.dtype == jnp.float32, f"chunk is {chunk.dtype}, not float32")
     trial.require(bool(jnp.all(jnp.isfinite(chunk))), "chunk is not finite")
+    _require_same_form(trial, before, after)
+    batched = all(leaf.shape[:1] == (BATCH,) for leaf in jax.tree.leaves(after))
+    trial.require(batched, f"a leaf of the carry does not begin with the batch ({BATCH})")
+
+
+def _require_same_form(trial: Trial, before: Any, after: Any) -> None:
     same = jax.tree.structure(before) == jax.tree.structure(after) and all(
         x.shape == y.shape and x.dtype == y.dtype
         for x, y in zip(jax.tree.leaves(before), jax.tree.leaves(after))
     )
     trial.require(same, "the carry that comes back differs in form from init's")
-    batched = all(leaf.shape[:1] == (BATCH,) for leaf in jax.tree.leaves(after))
-    trial.require(batched, f"a leaf of the carry does not begin with the batch ({BATCH})")
 
 
 def check_determinism(trial: Trial) -> None:
@@ -155,18 +198,7 @@ def check_batch_independence(trial: Trial) -> None:
     """A rollout's chunks do not depend on what else is in the batch."""
     context = at_cell(example_context(trial.method), (2, 3))
     order = jnp.array([2, 0, 1])
-    turned = context._replace(
-        obs=context.obs[order],
-        previous=context.previous[order],
-        key=context.key[order],
-        noise=context.noise[:, order],
-    )
-    alone = context._replace(
-        obs=context.obs[:1],
-        previous=context.previous[:1],
-        key=context.key[:1],
-        noise=context.noise[:, :1],
-    )
+    turned, alone = _rows(context, order), _rows(context, jnp.array([0]))
     for whole, other, one in zip(
         trial.episode(context), trial.episode(turned), trial.episode(alone)
     ):
@@ -174,6 +206,48 @@ def check_batch_independence(trial: Trial) -> None:
         trial.require(worst < TOLERANCE, f"the order of the batch changes chunks by {worst:.1e}")
         worst = float(jnp.max(jnp.abs(whole[:1] - one)))
         trial.require(worst < TOLERANCE, f"batch size 1 changes chunks by {worst:.1e}")
+
+
+def _rows(context: Context, order: Any) -> Context:
+    """The context of some of the robots."""
+    told = context.forecast is not None
+    return context._replace(
+        obs=context.obs[order],
+        previous=context.previous[order],
+        key=context.key[order],
+        noise=context.noise[:, order],
+        forecast=context.forecast[order] if told else None,
+    )
+
+
+def check_act(trial: Trial) -> None:
+    """Where the method acts on every step: [b, a] float32 and finite, one compilation for every
+    place in a chunk, the carry keeps its form."""
+    if not trial.acts:
+        return
+    context = example_context(trial.method)
+    _, carry = trial.run(context)
+    before = trial.traces
+    for index in range(CHUNK):
+        places = jnp.full(BATCH, index, jnp.int32)
+        action, after = trial.act(context.obs, context.previous[:, index], places, carry)
+        expected = (BATCH, ACTIONS)
+        trial.require(action.shape == expected, f"act gave {action.shape}, not {expected}")
+        trial.require(action.dtype == jnp.float32, f"act gave {action.dtype}, not float32")
+        trial.require(bool(jnp.all(jnp.isfinite(action))), "an action is not finite")
+        _require_same_form(trial, carry, after)
+    count = trial.traces - before
+    trial.require(count <= 1, f"act was compiled {count} times over the places in a chunk")
+
+
+def check_forecast(trial: Trial) -> None:
+    """A method that needs a forecast makes something of it."""
+    context = at_cell(example_context(trial.method), (2, 3))
+    if context.forecast is None:
+        return
+    chunk, _ = trial.run(context)
+    other, _ = trial.run(context._replace(forecast=context.forecast + 1))
+    trial.require(not bool(jnp.array_equal(chunk, other)), "the forecast it needs is not used")
 
 
 def check_traced_cells(trial: Trial) -> None:
@@ -222,18 +296,20 @@ def check_tracking(trial: Trial) -> None:
 CHECKS: dict[str, Callable[[Trial], None]] = {
     "declaration": check_declaration,
     "shapes": check_shapes,
+    "act": check_act,
     "determinism": check_determinism,
     "batch independence": check_batch_independence,
     "traced cells": check_traced_cells,
     "prefix": check_prefix,
     "tracking": check_tracking,
+    "forecast": check_forecast,
 }
 
 
-def check_method(method: Method) -> list[str]:
-    """Runs every check on `method`; returns their names. Raises ContractError at the first
-    that fails."""
-    trial = Trial(method)
+def check_method(method: Method, heads: Sequence[nnx.Module] = ()) -> list[str]:
+    """Runs every check on `method`, with the networks it acts with; returns their names. Raises
+    ContractError at the first that fails."""
+    trial = Trial(method, heads)
     for check in CHECKS.values():
         check(trial)
     return list(CHECKS)

@@ -3,8 +3,10 @@
 from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
 from rtc.flow import FlowPolicy
-from rtc.types import Array, Float, Int, Key, Keys, PyTree, checked
+from rtc.types import Array, Bool, Float, Int, Key, Keys, PyTree, checked
 
 
 class Context(NamedTuple):
@@ -16,7 +18,9 @@ class Context(NamedTuple):
     int32, steps from now to the next inference. Both are traced: no Python branch on them.
     key: [b] keys, one for each robot, for randomness of the method's own. noise: [k, b, h, a]
     standard normal, k = `method.samples`; row 0 is the same for every method, so that methods
-    can be compared pairwise: take the noise of the flow from here.
+    can be compared pairwise: take the noise of the flow from here. forecast: [b, o] observation
+    that is expected in `delay` steps, where the method's entry asks for one; else None. own: [o]
+    which entries of an observation belong to the agent's own bodies; None without a forecast.
     """
 
     obs: Float[Array, "b o"]
@@ -25,6 +29,8 @@ class Context(NamedTuple):
     horizon: int | Int[Array, ""]
     key: Keys | Key | None
     noise: Float[Array, "k b h a"]
+    forecast: Float[Array, "b o"] | None = None
+    own: Bool[Array | np.ndarray, "o"] | None = None
 
 
 @runtime_checkable
@@ -34,6 +40,7 @@ class Method(Protocol):
     samples: rows of noise that one chunk takes (a class attribute, or a hyper-parameter).
     keeps_prefix: promises chunk[:, :delay] == previous[:, :delay], exactly.
     weak_epoch: epoch of the checkpoint that becomes `weak_policy`; optional, None for no such.
+    needs: optional, keys that its entry must have, such as ("forecast",).
     """
 
     keeps_prefix: ClassVar[bool]
@@ -65,6 +72,41 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class EveryStep(Protocol):
+    """What a method offers beside the parts of a `Method` if it also acts on every step.
+
+    step_evaluations: passes through a network for one executed step.
+    """
+
+    @property
+    def step_evaluations(self) -> int:
+        """At least 0."""
+        ...
+
+    def init(self, batch_size: int, chunk_size: int, action_dim: int, obs_dim: int) -> PyTree:
+        """As a `Method`'s; it is also told how many entries an observation has."""
+        ...
+
+    def act(
+        self,
+        policy: FlowPolicy,
+        heads: tuple[Any, ...],
+        obs: Float[Array, "b o"],
+        action: Float[Array, "b a"],
+        index: Int[Array, "b"],
+        carry: PyTree,
+    ) -> tuple[Float[Array, "b a"], PyTree]:
+        """`(action [b, a], carry)`: what is executed now.
+
+        heads: networks that the method's entry names. obs: fresh observation. action: the one
+        that the chunk in execution holds for now; index: its place in that chunk as it was made.
+        carry: the one state of the method, shared with its call for a chunk, which comes first
+        in an episode.
+        """
+        ...
+
+
 class Stateless(Method):
     """A method of which nothing outlives a call: it writes `chunk`, and what of this is not so.
 
@@ -80,7 +122,7 @@ class Stateless(Method):
     ) -> Any:
         """`chunk [b, h, a]`, or `(chunk, tracked_steps)`, as the samplers of `rtc.flow` do."""
 
-    def init(self, batch_size: int, chunk_size: int, action_dim: int) -> PyTree:
+    def init(self, batch_size: int, chunk_size: int, action_dim: int, obs_dim: int = 0) -> PyTree:
         """No state: the previous chunk comes with the context."""
         return ()
 

@@ -10,6 +10,7 @@ from rtc.methods.interface import Method
 from rtc.methods.naive import Naive
 from rtc.methods.paint import Paint
 from rtc.methods.realtime import Realtime
+from rtc.methods.requery import Requery
 from rtc.methods.te import TemporalEnsemble
 from rtc.methods.ttrtc import TrainingTimeRealtime
 
@@ -22,6 +23,7 @@ METHODS: dict[str, type] = {
     "diffuser_overwrite": DiffuserOverwrite,
     "paint": Paint,
     "blend": Blend,
+    "requery": Requery,
 }
 
 OFFERED = ("samples", "keeps_prefix", "init", "network_evaluations", "__call__")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from rtc.report.order import in_order
+from rtc.report.privileged import MARK, mark_privileged, privileged_note
 from rtc.report.stats import paired_table, paper_line, pool
 from rtc.report.summary import format_p
 from rtc.storage.io import atomic_path, write_text
@@ -34,6 +35,9 @@ def comparison_text(evaluations: pd.DataFrame, rollouts: pd.DataFrame, method: s
 
     evaluations, rollouts: as `rtc.storage.tables` reads them, of the cells at s = max(d, 1).
     """
+    evaluations, rollouts = mark_privileged(evaluations, rollouts)
+    if method not in set(evaluations["method"]):
+        method += MARK
     line = paper_line(evaluations, over="delay")
     late = line[line["delay"] >= 2]
     where = "d >= 2" if len(late) else "all delays"
@@ -48,6 +52,7 @@ def comparison_text(evaluations: pd.DataFrame, rollouts: pd.DataFrame, method: s
         "95 % bootstrap interval over levels and rollouts; episodes that only one of the\n"
         "two solved; exact McNemar test",
         _paired(rollouts, method),
+        *privileged_note(line["method"]),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rtc.report.order import in_order
+from rtc.report.privileged import mark_privileged, privileged_note
 from rtc.report.stats import paired_table, paper_line, pool
 from rtc.report.summary import summary_sentences
 from rtc.storage.io import write_text
@@ -41,10 +42,11 @@ def write_opening(
     facts: what was run, label -> text, in order. figure: the PNG of figure 5, which the report
     carries inside, since it is one file, and the Markdown names.
     """
-    table = read_evaluations(evaluations)
-    devices = sorted(read_timings(timings)["device"].unique())
+    tables = read_timings(timings), read_rollouts(rollouts, columns=["solved"])
+    table, times, single = mark_privileged(read_evaluations(evaluations), *tables)
+    devices = sorted(times["device"].unique())
     facts = {**facts, "Device": ", ".join(devices)}
-    answer = summary_sentences(table, paired_table(read_rollouts(rollouts, columns=["solved"])))
+    answer = summary_sentences(table, paired_table(single)) + privileged_note(table["method"])
     rates = _rates(table)
     place = Path(os.path.relpath(figure, Path(markdown).parent)).as_posix()
     write_text(markdown, _markdown(facts, answer, rates, place))

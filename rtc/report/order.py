@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 
+from rtc.report.privileged import MARK
+
 # The baseline; ways to mix chunks or to choose among samples; ways to hold on to the chunk in
-# execution, from the crudest to guidance; those with a training of their own.
+# execution, from the crudest to guidance; those with a training of their own, or that see more.
 ORDER = (
     "naive",
     *("te", "blend", "bid_rejection", "bid"),
     *("diffuser_overwrite", "paint", "hard_masking", "realtime"),
     "ttrtc",
+    *("vlash", "a2c2", "requery"),
 )
 
 
@@ -19,5 +22,6 @@ def in_order(methods: Iterable[str]) -> list[str]:
 
 
 def _place(name: str) -> int:
+    name = name.removesuffix(MARK)
     near = [known for known in ORDER if name == known or name.startswith(f"{known}_")]
     return ORDER.index(max(near, key=len)) if near else len(ORDER)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from rtc.report.order import in_order
+from rtc.report.privileged import is_privileged
 from rtc.report.stats import paper_line, pool
 
 
@@ -10,9 +11,11 @@ def summary_sentences(evaluations: pd.DataFrame, paired: pd.DataFrame | None = N
     """Returns three sentences: how often robots succeed, how sure the gain is, what else shows.
 
     evaluations: rows of `evaluations.csv`. paired: `rtc.report.stats.paired_table`, if at hand.
+    Methods that are told the future are passed over.
     Speaks of `realtime` against `naive` where both were run, else of the best method and the
     worst. Returns fewer sentences where the numbers for one are missing.
     """
+    evaluations = evaluations[~evaluations["method"].map(is_privileged).astype(bool)]
     cells, where = _late_cells(evaluations)
     rates = pool(cells, ["method"]).sort_values("solve_rate", ascending=False, kind="stable")
     if rates.empty:

@@ -29,11 +29,12 @@ EVALUATION_COLUMNS = (
     *("rollouts", "solved", "solve_rate", "solve_rate_low", "solve_rate_high"),
     *("mean_return", "mean_length"),
     *METRICS[1:],
-    *("network_evaluations", "kind", "options"),
+    *("network_evaluations", "step_evaluations", "privileged", "kind", "options"),
 )
 TIMING_COLUMNS = (
     *("level", "policy", "seed", "method", "batch", "seconds_per_chunk"),
-    *("chunks_per_second", "network_evaluations", "device"),
+    *("chunks_per_second", "network_evaluations", "seconds_per_step", "step_evaluations"),
+    "device",
 )
 
 MEANING = {

@@ -247,3 +247,47 @@ def test_each_key_can_be_given_as_text_on_the_command_line():
             given = {**section, key: text.removesuffix("...\n").strip()}
             config = given if kind is Configuration else changed("policies.flow", given)
             assert load_run_config(config) == load_run_config(DEFAULT), key
+
+
+FORECASTS = {
+    "none where one is needed": (
+        {"method": "requery"},
+        "methods.x.forecast: missing; requery decides for the moment at which its chunk takes "
+        "over; expected oracle or model",
+    ),
+    "another word": (
+        {"forecast": "orcale"},
+        "methods.x.forecast: expected one of none, oracle, model, got 'orcale'; did you mean "
+        "'oracle'?",
+    ),
+    "a model without factors": (
+        {"forecast": "model"},
+        "methods.x.model: missing; expected factors such as {gravity: 1.2}",
+    ),
+    "factors without a model": (
+        {"model": {"gravity": 1.2}},
+        "methods.x.model: only with forecast: model",
+    ),
+    "a model that is right": (
+        {"forecast": "model", "model": {"gravity": 1}},
+        "methods.x.model: is the level itself, so say forecast: oracle",
+    ),
+    "an unknown factor": (
+        {"forecast": "model", "model": {"gravty": 1.2}},
+        "methods.x.model.gravty: unknown key; did you mean 'gravity'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORECASTS)
+def test_forecasts_that_cannot_be_made(case):
+    entry, message = FORECASTS[case]
+    assert error_of(changed("methods.x", {"method": "naive", "policy": "flow"} | entry)) == message
+
+
+def test_a_model_s_forecast_needs_the_specialised_engine():
+    entry = {"method": "requery", "policy": "flow", "forecast": "model", "model": {"gravity": 2}}
+    config = changed("methods.x", entry)
+    assert load_run_config(config).methods["x"].model.gravity == 2.0
+    config["env"] |= {"engine": "kinetix"}
+    assert "made by env.engine: specialised only" in error_of(config)

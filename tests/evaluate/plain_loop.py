@@ -17,16 +17,26 @@ class PlainLoop:
         self.shape = (self.policy.action_chunk_size, self.policy.action_dim)
         self.step = jax.jit(self._step)
         self.make_chunk = jax.jit(self._make_chunk)
+        self.act = jax.jit(scene.act(policies)) if scene.acts else None
 
     def _step(self, state, action, number, time):
         noise = normal_at(self.streams.action, number, time, self.shape[1:])
         return self.scene.env.step(state, action + self.scene.action_noise * noise)
 
-    def _make_chunk(self, obs, previous, carry, plan, number, time):
+    def foresee(self, state, obs, previous, delay):
+        """Steps on from here, one action of the chunk in execution after the other."""
+        if self.scene.forecaster is None:
+            return None
+        for i in range(delay):
+            state, step = self.scene.forecaster.step(state, previous[:, i])
+            obs = step.obs
+        return self.scene.policy_observation(obs)
+
+    def _make_chunk(self, obs, previous, carry, plan, number, time, forecast):
         samples = self.scene.method.samples
         noise = chunk_noise(self.streams.chunk, number, time, samples, self.shape)
         obs = self.scene.policy_observation(obs)
-        context = Context(obs, previous, plan.estimate, plan.horizon, None, noise)
+        context = Context(obs, previous, plan.estimate, plan.horizon, None, noise, forecast)
         chunk, carry = self.scene.method(
             self.policy, self.weak_policy, context, carry, self.scene.flow_steps
         )
@@ -41,12 +51,14 @@ class PlainLoop:
         previous = self.policy.action(
             None, self.scene.policy_observation(obs), self.scene.flow_steps, noise=noise
         )
-        carry = self.scene.method.init(1, *self.shape)
+        carry = self.scene.init(1, *self.shape)
         log = {"actions": [], "sources": [], "rewards": [], "mismatches": [], "delays": []}
         made, time, done = 0, 0, False
         while not done:
             now = jnp.array([time])
-            chunk, carry, drawn = self.make_chunk(obs, previous, carry, plan, number, now)
+            forecast = self.foresee(state, obs, previous, int(plan.estimate))
+            made_from = obs, previous, carry, plan, number, now, forecast
+            chunk, carry, drawn = self.make_chunk(*made_from)
             delay = int(drawn[0])
             log["delays"].append(delay)
             if delay:
@@ -54,6 +66,10 @@ class PlainLoop:
                 log["mismatches"].append(difference[:, np.asarray(self.scene.used) > 0].mean())
             for i in range(s):
                 action = (previous if i < delay else chunk)[:, i]
+                if self.act is not None:
+                    place = jnp.array([i + s if i < delay else i])
+                    seen = self.scene.policy_observation(obs)
+                    action, carry = self.act(seen, action, place, carry)
                 log["actions"].append(np.asarray(action[0]))
                 log["sources"].append(made - 1 if i < delay else made)
                 state, step = self.step(state, action, number, jnp.array([time]))

@@ -1,14 +1,21 @@
 """The compiled sweep against the readable loop, and what must not change its numbers."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import ClassVar
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from rtc.config.cells import parse_cells
 from rtc.config.sections import Cell
 from rtc.evaluate.noise import chunk_noise, draw_delays, make_streams, normal_at
 from rtc.evaluate.program import CPU_SLOTS, make_plan, make_program, play_cell, slot_count
 from rtc.evaluate.scene import make_scene
+from rtc.flow import sample
+from rtc.methods import Stateless
 from rtc.methods.bid import Bid
 from rtc.methods.naive import Naive
 from rtc.methods.realtime import Realtime
@@ -19,11 +26,50 @@ from tests.evaluate.toy_robot import ToyEnv, toy_policy
 STREAMS = make_streams(0, "toy", 0)
 
 
-def toy_scene(method, obs_dim=3, weak_policy=None):
+def toy_scene(method, obs_dim=3, weak_policy=None, heads=(), forecaster=None):
     return make_scene(
         ToyEnv(), method, toy_policy(obs_dim=obs_dim), weak_policy,
         used=np.array([True, False]), action_noise=0.1, flow_steps=3,
+        heads=heads, forecaster=forecaster,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Nudged(Stateless):
+    """Naive; each action is moved by a head that sees the robot, the action's place in its chunk
+    and how often it has acted, which is what the carry counts."""
+
+    step_evaluations: ClassVar[int] = 1
+
+    def init(self, batch_size, chunk_size, action_dim, obs_dim):
+        return jnp.zeros(batch_size)
+
+    def chunk(self, policy, context, flow_steps, return_tracking):
+        return sample(policy, context.obs, context.noise[0], flow_steps, return_tracking)
+
+    def act(self, policy, heads, obs, action, index, carry):
+        seen = jnp.concatenate([obs, action, index[:, None] / 8, carry[:, None] / 40], axis=1)
+        return action + heads[0](seen), carry + 1
+
+
+@dataclass(frozen=True)
+class Foreseeing(Stateless):
+    """Naive, from the forecast."""
+
+    needs: ClassVar[tuple[str, ...]] = ("forecast",)
+
+    def chunk(self, policy, context, flow_steps, return_tracking):
+        return sample(policy, context.forecast, context.noise[0], flow_steps, return_tracking)
+
+
+def toy_forecaster():
+    env = ToyEnv()
+    env.level = SimpleNamespace(digest="toy")
+    return env
+
+
+def toy_head():
+    return nnx.Linear(3 + 2 + 2, 2, rngs=nnx.Rngs(0))
 
 
 class Sweeper:
@@ -78,6 +124,35 @@ def test_a_carried_state_is_reset_with_the_episode():
         expected = metrics_of(log, sweeper.scene.used)
         assert int(metrics["length"][rollout]) == expected["length"]
         np.testing.assert_allclose(metrics["jerk"][rollout], expected["jerk"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("cell", [Cell(2, 4, 2), Cell({"uniform": [1, 3]}, 4, 2)], ids=str)
+def test_a_method_acts_on_every_step(cell):
+    """Also where the carry begins anew with the episode, in slots that are refilled."""
+    sweeper = Sweeper(Nudged(), rollouts=12, slots=4, heads=[toy_head()])
+    metrics, _ = sweeper.play(cell)
+    naive, _ = Sweeper(Naive(), rollouts=12, slots=4).play(cell)
+    assert not np.array_equal(metrics["jerk"], naive["jerk"])
+    for rollout in (0, 11):
+        log = sweeper.plain.play(make_plan(cell, 8), rollout)
+        for name, value in metrics_of(log, sweeper.scene.used).items():
+            np.testing.assert_allclose(
+                float(metrics[name][rollout]), float(value), rtol=1e-3, atol=2e-5, err_msg=name
+            )
+
+
+@pytest.mark.parametrize("cell", [Cell(3, 4, 3), Cell(2, 4, 1), Cell(0, 2, 0)], ids=str)
+def test_a_forecast_rolls_on_for_the_told_delay(cell):
+    sweeper = Sweeper(Foreseeing(), rollouts=12, slots=4, forecaster=toy_forecaster())
+    metrics, _ = sweeper.play(cell)
+    for rollout in (0, 11):
+        log = sweeper.plain.play(make_plan(cell, 8), rollout)
+        expected = metrics_of(log, sweeper.scene.used)
+        assert int(metrics["length"][rollout]) == expected["length"]
+        np.testing.assert_allclose(metrics["jerk"][rollout], expected["jerk"], rtol=1e-3)
+    naive, _ = Sweeper(Naive(), rollouts=12, slots=4).play(cell)
+    same = np.array_equal(metrics["jerk"], naive["jerk"])
+    assert same == (cell.estimate == 0), "no delay: the forecast is the observation of now"
 
 
 def test_all_cells_share_one_compilation(realtime):
@@ -166,7 +241,7 @@ def test_noise_rows_do_not_depend_on_their_number():
 def test_methods_of_a_level_share_the_program_that_plays(realtime):
     """The text of the lowered program is what the compilation cache goes by."""
     other = Sweeper(TemporalEnsemble(0.1), rollouts=24, slots=8)
-    assert len(realtime.start.chunks) == len(other.start.chunks)
+    told = Sweeper(Foreseeing(), rollouts=24, slots=8, forecaster=toy_forecaster())
     plan = make_plan(Cell(1, 2, 1), 8)
 
     def text(sweeper: Sweeper) -> str:
@@ -174,4 +249,24 @@ def test_methods_of_a_level_share_the_program_that_plays(realtime):
         arguments = (STREAMS, plan, sweeper.start, sweep, sweeper.start.chunks[:8])
         return sweeper.program.play.lower(*arguments).as_text()
 
-    assert text(realtime) == text(other)
+    assert text(realtime) == text(other) == text(told)
+
+
+def test_what_acts_has_a_program_of_its_own():
+    known = {}
+    acting, policies = toy_scene(Nudged(), heads=[toy_head()])
+    own = make_program(acting, 24, 8, known)
+    others = [make_program(toy_scene(m)[0], 24, 8, known) for m in (Naive(), Bid(2))]
+    assert others[0].play is others[1].play and others[0].act is others[1].act is None
+    start = own.start(policies, STREAMS)
+    given = STREAMS, make_plan(Cell(1, 2, 1), 8), start, own.begin(start), start.chunks[:8]
+    text = own.act.lower(*given, policies, own.carry(start)).as_text()
+    assert text != others[0].play.lower(*given).as_text()
+
+
+def test_forecasts_are_shared_and_cost_nothing_where_none_is_asked_for():
+    known = {}
+    scenes = [toy_scene(Foreseeing(), forecaster=toy_forecaster())[0] for _ in range(2)]
+    one, other = (make_program(scene, 24, 8, known) for scene in scenes)
+    assert one.foresee is other.foresee
+    assert make_program(toy_scene(Naive())[0], 24, 8, known).foresee(None, None) is None

@@ -94,3 +94,52 @@ class Broken:
 def test_the_contract_finds_faults(fault, message):
     with pytest.raises(ContractError, match=message):
         check_method(Broken(fault))
+
+
+@dataclass(frozen=True)
+class Deaf(Broken):
+    """Asks for a forecast that it does not use."""
+
+    needs: ClassVar[tuple[str, ...]] = ("forecast",)
+
+
+@dataclass(frozen=True)
+class BrokenStep(Broken):
+    """The same at every step."""
+
+    step_evaluations: ClassVar[int] = 1
+
+    def init(self, batch_size, chunk_size, action_dim, obs_dim):
+        return jnp.zeros((batch_size, obs_dim))
+
+    def act(self, policy, heads, obs, action, index, carry):
+        action = action + carry[:, :1] + index[:, None]
+        if self.fault == "act shape":
+            action = action[:, :1]
+        if self.fault == "act carry":
+            obs = obs[:, 0]
+        if self.fault == "act batch":
+            action = action - jnp.mean(obs)
+        if self.fault == "act traced" and index[0] > 3:
+            action = action * 2
+        return action, obs
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (Deaf("none"), "forecast it needs is not used"),
+        (BrokenStep("act shape"), "act gave .*, not"),
+        (BrokenStep("act carry"), "carry"),
+        (BrokenStep("act batch"), "batch"),
+        (BrokenStep("act traced"), "not traceable"),
+    ],
+    ids=lambda value: getattr(value, "fault", ""),
+)
+def test_the_contract_finds_faults_of_the_openings(method, message):
+    with pytest.raises(ContractError, match=message):
+        check_method(method)
+
+
+def test_the_contract_passes_what_is_right():
+    assert check_method(BrokenStep("none")) == list(CHECKS)

@@ -196,10 +196,13 @@ def test_the_gallery_from_files(tmp_path):
     make_evaluations(rollouts).to_csv(tmp_path / "m.csv", index=False)
     join_evaluations([tmp_path / "m.csv"], tmp_path / "evaluations.csv")
     write_rollouts(tmp_path / "m.parquet", rollouts, {})
-    row = "a,flow,0,naive,{},0.002,500,5,cpu\n"
+    row = "a,flow,0,naive,{},0.002,500,5,0,0,cpu\n"
     head = "level,policy,seed,method,batch,seconds_per_chunk,chunks_per_second,"
     (tmp_path / "timings.csv").write_text(
-        head + "network_evaluations,device\n" + row.format(1) + row.format(64)
+        head
+        + "network_evaluations,seconds_per_step,step_evaluations,device\n"
+        + row.format(1)
+        + row.format(64)
     )
     (tmp_path / "progress.csv").write_text("env_steps,solve_rate,epoch,loss\n1,0.1,1,2\n")
     gallery.draw_gallery(

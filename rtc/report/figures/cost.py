@@ -44,7 +44,7 @@ def solve_rate_against_time(evaluations: pd.DataFrame, timings: pd.DataFrame) ->
                 below, above = row.solve_rate - row.low, row.high - row.solve_rate
                 axes.errorbar(
                     1000 * seconds[row.method], row.solve_rate, [[below], [above]],
-                    color=style.color, marker=style.marker, markersize=7,
+                    color=style.color, marker=style.marker or "_", markersize=7,
                     markeredgecolor="white", clip_on=False, zorder=3,
                 )  # fmt: skip
             axes.set_title(f"d = {int(delay)}")

@@ -19,6 +19,7 @@ from rtc.report.figures import (
     training,
 )
 from rtc.report.figures.style import note_on_top, save_figure
+from rtc.report.privileged import mark_privileged, privileged_note
 from rtc.report.stats import paired_table
 from rtc.storage.io import write_csv, write_text
 from rtc.storage.tables import read_evaluations, read_rollouts, read_timings
@@ -83,10 +84,13 @@ def draw_gallery(
     Other arguments: see `Material`.
     """
     folder = Path(output_dir)
+    tables = read_timings(timings), read_rollouts(rollouts, columns=["solved"])
+    cells, times, single = mark_privileged(read_evaluations(evaluations), *tables)
+    notes = [*notes, *privileged_note(cells["method"])]
     material = Material(
-        evaluations=read_evaluations(evaluations),
-        timings=read_timings(timings),
-        paired=paired_table(read_rollouts(rollouts, columns=["solved"])),
+        evaluations=cells,
+        timings=times,
+        paired=paired_table(single),
         experts=_progress(experts),
         policies=_progress(policies),
         threshold=threshold,

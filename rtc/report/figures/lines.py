@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from rtc.report.figures.style import (
+    THIN,
     MethodStyle,
     empty_figure,
     house_style,
@@ -29,6 +31,7 @@ AXIS = {
     "delay": "inference delay d (steps)",
     "horizon": "execution horizon s (steps)",
 }
+CEILING = "#888888"
 RULE = {"delay": "s = max(d, 1)", "horizon": "d = 1"}
 
 
@@ -74,10 +77,13 @@ def paper_figure_5(evaluations: pd.DataFrame, how: str = "pooled") -> Figure:
         left, right = figure.subfigures(1, 2, width_ratios=[width, 4.0], wspace=0.03)
         panels = left.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         _level_panels(panels, line, levels, "delay", columns, styles)
+        for axes, level in zip(panels, levels):
+            _draw_ceiling(axes, line[line["level"] == level])
         shown = _averages(evaluations)
         for axes, over in zip(right.subplots(len(shown), 1, squeeze=False).ravel(), shown):
             _draw_average(axes, evaluations, over, how, styles)
-        method_legend(figure, styles)
+            _draw_ceiling(axes, line)
+        method_legend(figure, styles, _ceiling_legend(line))
     return figure
 
 
@@ -89,7 +95,8 @@ def _one_level(evaluations: pd.DataFrame, level: str, styles: dict[str, MethodSt
         for axes, over in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown):
             _draw_average(axes, evaluations, over, "pooled", styles)
             axes.set_title(f"{readable(level)}, {RULE[over]}")
-        method_legend(figure, styles)
+            _draw_ceiling(axes, evaluations)
+        method_legend(figure, styles, _ceiling_legend(evaluations))
     return figure
 
 
@@ -151,6 +158,25 @@ def _draw_methods(
         own = rates[rates["method"] == method].sort_values(over)
         if len(own):
             plot_line(axes, own[over], own["solve_rate"], style, own["low"], own["high"])
+
+
+def _draw_ceiling(axes: Axes, evaluations: pd.DataFrame) -> None:
+    """The rate of naive where nothing is late: a new chunk at every step, ready at once."""
+    cells = evaluations[_without_delay(evaluations)]
+    if len(cells):
+        rate = cells["solved"].sum() / cells["rollouts"].sum()
+        axes.axhline(rate, color=CEILING, linewidth=THIN, linestyle=":", zorder=1)
+
+
+def _ceiling_legend(evaluations: pd.DataFrame) -> list[Line2D]:
+    label = "naive at every step, no delay"
+    line = Line2D([], [], color=CEILING, linewidth=THIN, linestyle=":", label=label)
+    return [line] if _without_delay(evaluations).any() else []
+
+
+def _without_delay(evaluations: pd.DataFrame) -> pd.Series:
+    naive = (evaluations["method"] == "naive") & (evaluations["estimate"] == 0)
+    return naive & (evaluations["delay"] == 0) & (evaluations["horizon"] == 1)
 
 
 def _levels(table: pd.DataFrame) -> list[str]:

@@ -19,13 +19,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from rtc.report.order import in_order
+from rtc.report.privileged import is_privileged
 from rtc.storage.io import atomic_path
 
 STYLE = Path(__file__).with_name("rtc.mplstyle")
 
 
 class MethodStyle(NamedTuple):
-    """Colour, marker and dash pattern of a method's lines."""
+    """Colour, marker and dash pattern of a method's lines; a line without a marker is thin."""
 
     color: str
     marker: str
@@ -49,6 +50,7 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b
 OTHER_COLORS = ("#332288", "#882255", "#999933", "#aa4499", "#661100")
 OTHER_MARKERS = ("h", "p", "*", "d", "8", "H")
 OTHER_DASHES = ("-", "--", "-.")
+THIN = 0.9
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
@@ -73,7 +75,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
         new_color = [style for style in around if style.color not in used]
         free = new_color or [style for style in around if style not in taken] or around
         taken.append(free[0])
-        styles[name] = free[0]
+        styles[name] = free[0]._replace(marker="") if is_privileged(name) else free[0]
     return {name: styles[name] for name in in_order(methods)}
 
 
@@ -107,14 +109,16 @@ def plot_line(
     low: pd.Series | None = None,
     high: pd.Series | None = None,
 ) -> None:
-    """A method's line with markers, and its interval as a shade of the same colour."""
-    if low is not None:
+    """A method's line with markers, and its interval as a shade of the same colour; a thin line
+    alone, where the style has no marker."""
+    if low is not None and style.marker:
         axes.fill_between(x, low, high, color=style.color, alpha=0.13, linewidth=0)
     axes.plot(
         x,
         y,
         color=style.color,
         linestyle=style.dash,
+        linewidth=None if style.marker else THIN,
         marker=style.marker,
         markeredgecolor="white",
         clip_on=False,
@@ -122,16 +126,19 @@ def plot_line(
     )
 
 
-def method_legend(figure: Figure, styles: dict[str, MethodStyle]) -> None:
-    """The methods' legend below the whole figure."""
+def method_legend(
+    figure: Figure, styles: dict[str, MethodStyle], others: Sequence[Any] = ()
+) -> None:
+    """The methods' legend below the whole figure. others: more labelled artists."""
     handles = [
         Line2D(
             [], [], color=style.color, linestyle=style.dash, marker=style.marker,
-            markeredgecolor="white", label=readable(name),
+            linewidth=None if style.marker else THIN, markeredgecolor="white",
+            label=readable(name),
         )
         for name, style in styles.items()
     ]  # fmt: skip
-    legend_below(figure, handles)
+    legend_below(figure, [*handles, *others])
 
 
 def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
