@@ -39,7 +39,7 @@ from rtc.training.windows import open_dataset
 ROOT = Path(__file__).parents[1]
 PAPER = {
     "batch_size": 512, "channel_dim": 256, "channel_hidden_dim": 512, "token_hidden_dim": 64,
-    "num_layers": 4, "warmup_steps": 1000, "start_from": None, "simulated_delay": None,
+    "num_layers": 4, "warmup_steps": 1000, "start_from": None, "objective": "flow",
 }  # fmt: skip
 SMALL = {"batch_size": 64, "channel_dim": 64, "channel_hidden_dim": 128, "token_hidden_dim": 16}
 ACTIONS = 6

@@ -131,13 +131,13 @@ def policy(level: str, batch: int) -> Work:
     from rtc.config.build import build
     from rtc.config.sections import PolicyConfig
     from rtc.training.learner import (
-        DeviceRows,
         Learner,
         describe,
         init_params,
         make_optimizer,
         make_train,
     )
+    from rtc.training.objectives import DeviceRows
 
     config = build(PolicyConfig, paper("policies", "flow"), "policies.flow")
     observations = rtc.make_env(level).observation_size

@@ -57,7 +57,8 @@ def read_section(options: Mapping[str, Option], section: Any, where: str) -> dic
     check_keys(section, options, where)
     for key, option in options.items():
         if key not in section and option.default is REQUIRED:
-            shown = "" if where.startswith("methods.") else "; config/config.yaml shows its default"
+            own = where.startswith(("methods.", "heads.")) or where.endswith(".objective")
+            shown = "" if own else "; config/config.yaml shows its default"
             raise ConfigError(
                 f"{join(where, key)}: missing; expected {describe(option.hint)}{shown}"
             )

@@ -4,10 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtc.config.sections import Cell, Configuration, ImportedPolicy, MethodConfig, PolicyConfig
+from rtc.config.sections import (
+    Cell,
+    Configuration,
+    HeadConfig,
+    ImportedPolicy,
+    MethodConfig,
+    PolicyConfig,
+)
 from rtc.errors import ConfigError, did_you_mean
 
 Policies = Mapping[str, PolicyConfig | ImportedPolicy]
+# Methods that ask their policy for what only some of the built-in objectives train.
+TRAINED_FOR = {"ttrtc": ("delayed_prefix", "soft_prefix"), "soft": ("soft_prefix",)}
 
 
 def check_levels(levels: Sequence[str]) -> None:
@@ -24,8 +33,8 @@ def check_sizes(config: Configuration, policies: Policies, chunk_size: int) -> N
     trained = {name: p for name, p in policies.items() if isinstance(p, PolicyConfig)}
     _check_experts(config)
     _check_dataset(config, chunk_size if trained else 1)
-    windows = _windows(config, chunk_size)
     for name, policy in trained.items():
+        windows = _windows(config, chunk_size + policy.objective.get("max_shift", 0))
         if policy.batch_size > windows:
             raise ConfigError(
                 f"policies.{name}.batch_size: {policy.batch_size} is more than the {windows} "
@@ -33,9 +42,10 @@ def check_sizes(config: Configuration, policies: Policies, chunk_size: int) -> N
                 f"transitions over {config.datasets.num_envs} environments has; lower it, or "
                 f"raise datasets.transitions"
             )
-        if policy.simulated_delay is not None and policy.simulated_delay > chunk_size:
+        delay = trained_delay(vars(policy))
+        if delay is not None and delay > chunk_size:
             raise ConfigError(
-                f"policies.{name}.simulated_delay: {policy.simulated_delay} is more than "
+                f"policies.{name}.objective.simulated_delay: {delay} is more than "
                 f"action_chunk_size = {chunk_size}; delays 0 .. simulated_delay - 1 are simulated"
             )
     for name in ("traces", "videos"):
@@ -113,10 +123,28 @@ def check_methods(methods: Mapping[str, MethodConfig], policies: Policies) -> No
             )
         if keep is not None and samples is not None and keep > samples:
             raise ConfigError(f"{where}.keep: {keep} is more than samples = {samples}")
-        if method.method == "ttrtc" and getattr(policy, "simulated_delay", 1) is None:
+        wanted = TRAINED_FOR.get(method.method)
+        if wanted and isinstance(policy, PolicyConfig):
+            trained = policy.objective["objective"]
+            if trained not in wanted and ":" not in trained:
+                raise ConfigError(
+                    f"{where}.policy: the objective of {method.policy!r} was {trained}; "
+                    f"name a policy trained with {' or '.join(wanted)}"
+                )
+
+
+def check_heads(heads: Mapping[str, HeadConfig], policies: Policies) -> None:
+    """Raises ConfigError where a head's policy is not there, or it has too little to learn from."""
+    for name, head in heads.items():
+        if head.policy not in policies:
             raise ConfigError(
-                f"{where}.policy: {method.policy!r} was not trained for a pinned prefix; "
-                f"name a policy with simulated_delay"
+                f"heads.{name}.policy: no policy {head.policy!r}"
+                f"{did_you_mean(head.policy, policies)}"
+            )
+        if head.batch_size > head.transitions:
+            raise ConfigError(
+                f"heads.{name}.batch_size: {head.batch_size} is more than "
+                f"transitions = {head.transitions}"
             )
 
 
@@ -172,6 +200,17 @@ def check_epoch(policies: Mapping[str, Any], name: str, epoch: int, where: str) 
         )
 
 
+def trained_delay(policy: Mapping[str, Any]) -> int | None:
+    """`simulated_delay` of the objective of a policy, None if it has none.
+
+    policy: its configuration, or what its policy.json says of it; before there were objectives
+    the key stood beside the others.
+    """
+    objective = policy.get("objective")
+    options = objective if isinstance(objective, Mapping) else policy
+    return options.get("simulated_delay")
+
+
 def prefix_note(
     label: str, method: MethodConfig, simulated_delay: int | None, cells: Sequence[Cell]
 ) -> str | None:
@@ -179,7 +218,7 @@ def prefix_note(
 
     label: of the method. simulated_delay: of the policy's training; None if it had none.
     """
-    pins = method.method == "ttrtc" or ":" in method.method
+    pins = method.method in TRAINED_FOR or ":" in method.method
     longer = sorted({cell.estimate for cell in cells if cell.estimate >= (simulated_delay or 0)})
     if simulated_delay is None or not pins or not longer:
         return None

@@ -1,4 +1,4 @@
-"""The options of a method, read from the source of its dataclass.
+"""The options of a method, an objective or a head, read from the source of its dataclass.
 
 A method's fields are its options, and its file is the only place that names them. That file
 imports jax, which takes seconds, and the workflow reads its configuration in each of its jobs. So
@@ -31,7 +31,12 @@ from rtc.config.source_code import (
 from rtc.config.text import one_line, short
 from rtc.errors import ConfigError, did_you_mean
 
-REGISTRY = Path(__file__).parents[1] / "methods" / "registry.py"
+# What a class is, which is the key that names it -> its registry, and the table in there.
+REGISTRIES = {
+    "method": ("rtc.methods.registry", "METHODS"),
+    "objective": ("rtc.training.objectives.registry", "OBJECTIVES"),
+    "head": ("rtc.flow.heads.registry", "HEADS"),
+}
 # What annotations may name; any other one is taken as any type.
 KNOWN_MODULES = ("typing", "typing_extensions", "msgspec", "collections.abc")
 BUILTINS = {kind.__name__: kind for kind in (bool, int, float, str, tuple, list, dict)}
@@ -49,33 +54,34 @@ class Surface(NamedTuple):
 
 
 @cache
-def built_in_methods() -> Mapping[str, Surface]:
-    """The built-in methods by name, as METHODS of rtc/methods/registry.py lists them."""
-    module = _registry()
-    entries = assigned(module, "METHODS")
+def built_in(noun: str) -> Mapping[str, Surface]:
+    """The built-in classes by name, as the registry lists them. noun: a key of REGISTRIES."""
+    module = _registry(noun)
+    entries = assigned(module, REGISTRIES[noun][1])
     return {
         key.value: _surface(*class_of(module, value))
         for key, value in zip(entries.keys, entries.values)
     }
 
 
-def method_surface(name: str, where: str) -> Surface:
-    """What a built-in method shows, or `package.module:Class`.
+def class_surface(noun: str, name: str, where: str) -> Surface:
+    """What a built-in method, objective or head shows, or `package.module:Class`.
 
-    where: the entry's path, for messages. Raises ConfigError if there is no such method.
+    noun: which of the three. where: the entry's path, for messages. Raises ConfigError if there
+    is no such class.
     """
     try:
         if ":" in name:
-            return _imported(name)
-        known = built_in_methods()
+            return _imported(noun, name)
+        known = built_in(noun)
         if name not in known:
-            raise ConfigError(f"unknown method {short(name)!r}{did_you_mean(name, known)}")
+            raise ConfigError(f"unknown {noun} {short(name)!r}{did_you_mean(name, known)}")
         return known[name]
     except ConfigError as error:
-        raise ConfigError(one_line(f"{where}.method: {error}")) from None
+        raise ConfigError(one_line(f"{where}.{noun}: {error}")) from None
 
 
-def _imported(name: str) -> Surface:
+def _imported(noun: str, name: str) -> Surface:
     module, _, kind = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), kind]):
         raise ConfigError(f"{short(name)!r} is no import path such as package.module:Class")
@@ -85,14 +91,16 @@ def _imported(name: str) -> Surface:
         surface = _from_import(module, kind)
     if not surface.is_dataclass:
         raise ConfigError(f"{name} must be a dataclass of its hyper-parameters")
-    offered = ast.literal_eval(assigned(_registry(), "OFFERED"))
+    offered = ast.literal_eval(assigned(_registry(noun), "OFFERED"))
     if missing := [part for part in offered if part not in surface.names]:
         raise ConfigError(f"{name} lacks {', '.join(missing)}")
     return surface
 
 
-def _registry() -> Module:
-    return read("rtc.methods.registry", REGISTRY, "rtc.methods")
+def _registry(noun: str) -> Module:
+    module = REGISTRIES[noun][0]
+    path = Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
+    return read(module, path, module.rpartition(".")[0])
 
 
 def _from_import(module_name: str, class_name: str) -> Surface:

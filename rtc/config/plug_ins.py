@@ -59,6 +59,19 @@ def make(kind: type, options: Mapping[str, Any], where: str) -> Any:
         raise ConfigError(message if message.startswith(where) else f"{where}.{message}") from None
 
 
+def split_objective(section: str | Mapping[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a policy's objective: a name alone, or a mapping that has the name under
+    `objective` and the options beside. where: path of the policy's entry, for messages."""
+    options = {"objective": section} if isinstance(section, str) else dict(section)
+    name = options.pop("objective", None)
+    if not isinstance(name, str):
+        raise ConfigError(
+            f"{where}.objective.objective: expected the name of an objective, such as flow, or "
+            f"package.module:Class"
+        )
+    return name, options
+
+
 def _import(name: str, where: str) -> Any:
     """Imports a module from the environment or, failing that, from the working directory."""
     here = str(Path.cwd())

@@ -14,21 +14,26 @@ from rtc.config.cells import parse_cells
 from rtc.config.checks import (
     check_epoch,
     check_forecast,
+    check_heads,
     check_levels,
     check_methods,
     check_sizes,
     check_weak_epochs,
     prefix_note,
+    trained_delay,
 )
-from rtc.config.method_options import method_surface
+from rtc.config.method_options import class_surface
+from rtc.config.plug_ins import split_objective
 from rtc.config.sections import (
     Cell,
     Configuration,
+    HeadConfig,
     ImportedPolicy,
     LevelEntry,
     MethodConfig,
     PolicyConfig,
     StartFrom,
+    head_config,
     method_config,
 )
 from rtc.config.text import check_size, lay_over, one_line, read_files
@@ -69,6 +74,7 @@ class RunConfig(Configuration):
 
     policies: Mapping[str, PolicyConfig | ImportedPolicy]
     methods: Mapping[str, MethodConfig]
+    heads: Mapping[str, HeadConfig]
     cells: tuple[Cell, ...]
     chunk_size: int
     notes: tuple[str, ...]
@@ -108,6 +114,7 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     policies = _policies(entries["policies"])
     engine = sections.env.engine
     methods = {label: _method(label, entry, engine) for label, entry in entries["methods"].items()}
+    heads = {n: _head(n, entry) for n, entry in sections.heads.items() if entry is not None}
     check_levels(sections.levels)
     artifacts = {
         name: found
@@ -119,12 +126,16 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     cells = tuple(parse_cells(sections.evaluation.cells, chunk_size))
     check_sizes(sections, policies, chunk_size)
     check_methods(methods, policies)
+    check_heads(heads, policies)
     check_weak_epochs(methods, {name: (a.path, a.epochs) for name, a in artifacts.items()})
     delays = {name: found.simulated_delay for name, found in artifacts.items()}
-    delays |= {n: p.simulated_delay for n, p in policies.items() if isinstance(p, PolicyConfig)}
+    delays |= {
+        n: trained_delay(vars(p)) for n, p in policies.items() if isinstance(p, PolicyConfig)
+    }
     notes = [prefix_note(label, m, delays.get(m.policy), cells) for label, m in methods.items()]
-    built = {"policies": policies, "methods": methods, "cells": cells, "chunk_size": chunk_size}
-    return RunConfig(**vars(sections) | built, notes=tuple(filter(None, notes)), own=own)
+    built = {"policies": policies, "methods": methods, "heads": heads}
+    built |= {"cells": cells, "chunk_size": chunk_size, "notes": tuple(filter(None, notes))}
+    return RunConfig(**vars(sections) | built, own=own)
 
 
 def _own(
@@ -161,9 +172,17 @@ def _method(label: str, entry: Mapping[str, Any], engine: str) -> MethodConfig:
     """An entry of `methods`, its options held to what the method's dataclass says of them."""
     where = f"methods.{label}"
     method = method_config(label, entry)
-    surface = method_surface(method.method, where)
+    surface = class_surface("method", method.method, where)
     check_forecast(method, surface.needs, engine, where)
     return replace(method, options=read_section(surface.options, method.options, where))
+
+
+def _head(name: str, entry: Mapping[str, Any]) -> HeadConfig:
+    """An entry of `heads`, its options held to what the head's dataclass says of them."""
+    where = f"heads.{name}"
+    head = head_config(name, entry)
+    options = read_section(class_surface("head", head.head, where).options, head.options, where)
+    return replace(head, options=options)
 
 
 def _policies(section: Mapping[str, Any]) -> dict[str, PolicyConfig | ImportedPolicy]:
@@ -186,7 +205,7 @@ def _policies(section: Mapping[str, Any]) -> dict[str, PolicyConfig | ImportedPo
         if isinstance(policy, PolicyConfig) and (start := policy.start_from):
             check_epoch(result, start.policy, start.epoch, f"policies.{name}.start_from.epoch")
             _check_same_shape(result, name, start.policy)
-    return {name: _within(policy) for name, policy in result.items()}
+    return {name: _settled(policy, f"policies.{name}") for name, policy in result.items()}
 
 
 def _complete(
@@ -220,11 +239,17 @@ def _imported(name: str, entry: Mapping[str, Any]) -> ImportedPolicy:
     return build(ImportedPolicy, entry, f"policies.{name}")
 
 
-def _within(policy: PolicyConfig | ImportedPolicy) -> PolicyConfig | ImportedPolicy:
-    """Keeps of keep_epochs what the training reaches; the last epoch is always kept."""
+def _settled(policy: PolicyConfig | ImportedPolicy, where: str) -> PolicyConfig | ImportedPolicy:
+    """Keeps of keep_epochs what the training reaches, the last epoch is always kept; holds the
+    options of its objective to what the objective's dataclass says of them."""
     if isinstance(policy, ImportedPolicy):
         return policy
-    return replace(policy, keep_epochs=tuple(e for e in policy.keep_epochs if e <= policy.epochs))
+    name, given = split_objective(policy.objective, where)
+    options = read_section(
+        class_surface("objective", name, where).options, given, f"{where}.objective"
+    )
+    kept = tuple(epoch for epoch in policy.keep_epochs if epoch <= policy.epochs)
+    return replace(policy, keep_epochs=kept, objective={"objective": name, **options})
 
 
 def _check_same_shape(policies: Mapping[str, Any], name: str, start: str) -> None:

@@ -6,12 +6,12 @@ config/README.md up to date.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rtc.config.build import build
+from rtc.config.build import build, options_of
 
 PolicyName = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 MethodName = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -19,7 +19,7 @@ LevelName = Annotated[str, Meta(min_length=1, max_length=300)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Whole = Annotated[int, Meta(ge=1)]
 Schedule = Literal["exp", "linear", "ones", "zeros"]
-Stage = Literal["levels", "experts", "datasets", "policies", "evaluations", "figures"]
+Stage = Literal["levels", "experts", "datasets", "policies", "heads", "evaluations", "figures"]
 
 
 @dataclass(frozen=True)
@@ -220,11 +220,11 @@ class PolicyConfig:
     ]
     num_layers: Annotated[int, Meta(ge=1, le=1024, description="Mixer blocks.")]
     action_chunk_size: Annotated[int, Meta(ge=2, le=256, description="Actions per chunk (H).")]
-    simulated_delay: Annotated[
-        Annotated[int, Meta(ge=1, le=256)] | None,
+    objective: Annotated[
+        str | Mapping[str, Any],
         Meta(
-            description="Training-time RTC: delays 0 .. simulated_delay - 1 are simulated; "
-            "null switches it off."
+            description="What it is trained for: a name of rtc.training.objectives or "
+            "package.module:Class; {objective: name, ...} where it has options."
         ),
     ]
     start_from: Annotated[
@@ -324,6 +324,43 @@ class MethodConfig:
     def privileged(self) -> bool:
         """Whether the method is told what no robot can know."""
         return self.forecast == "oracle"
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """A small network trained on top of a frozen policy, one for each of its seeds. Keys beside
+    these are the head's own options."""
+
+    head: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=300,
+            description="Name in rtc.flow.heads, or package.module:Class.",
+        ),
+    ]
+    policy: Annotated[str, Meta(description="Key of policies.")]
+    options: Mapping[str, Any]
+    data: Annotated[
+        Literal["policy", "dataset"],
+        Meta(
+            description="policy: states of its own rollouts, labelled by the mode of the best "
+            "expert; dataset: the data set's states and actions."
+        ),
+    ]
+    transitions: Annotated[int, Meta(ge=1, le=10**9, description="States it learns from.")]
+    num_envs: Annotated[int, Meta(ge=1, le=1_048_576, description="Environments of the rollouts.")]
+    epochs: Annotated[int, Meta(ge=1, le=10**6, description="Passes over the states.")]
+    batch_size: Annotated[int, Meta(ge=1, le=1_048_576, description="States per gradient step.")]
+    learning_rate: Annotated[float, Meta(gt=0, le=10, description="AdamW's step size.")]
+    weight_decay: Annotated[float, Meta(ge=0, le=1000, description="AdamW's weight decay.")]
+    expert: Annotated[
+        str | None,
+        Meta(
+            description="Folder of the expert that labels; {level} stands for the level's name; "
+            "null takes the best of the run's own."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -458,6 +495,10 @@ class Configuration:
         Mapping[MethodName, Mapping[str, Any] | None],
         Meta(description="Ways of executing chunks, by label."),
     ]
+    heads: Annotated[
+        Mapping[PolicyName, Mapping[str, Any] | None],
+        Meta(description="Small networks on top of a policy, by name."),
+    ]
     evaluation: EvaluationConfig
     traces: TraceConfig
     videos: VideoConfig
@@ -467,7 +508,17 @@ class Configuration:
 
 def method_config(label: str, section: Mapping[str, Any]) -> MethodConfig:
     """Splits one entry of `methods` into registry name, policy and the method's options."""
-    own = [field.name for field in fields(MethodConfig) if field.name != "options"]
-    options = {key: value for key, value in section.items() if key not in own}
-    head = {key: section[key] for key in own if key in section}
-    return build(MethodConfig, head | {"options": options}, f"methods.{label}")
+    return _with_options(MethodConfig, section, f"methods.{label}")
+
+
+def head_config(name: str, section: Mapping[str, Any]) -> HeadConfig:
+    """Splits one entry of `heads` into its keys and the head's options."""
+    return _with_options(HeadConfig, section, f"heads.{name}")
+
+
+def _with_options(kind: type, section: Mapping[str, Any], where: str) -> Any:
+    """Keys that `kind` does not have are options."""
+    keys = options_of(kind).keys() - {"options"}
+    own = {key: value for key, value in section.items() if key in keys}
+    rest = {key: value for key, value in section.items() if key not in own}
+    return build(kind, own | {"options": rest}, where)

@@ -16,9 +16,10 @@ import yaml
 from msgspec import Meta
 
 from rtc.config.build import REQUIRED, Option, describe, meaning, options_of
-from rtc.config.method_options import built_in_methods
+from rtc.config.method_options import built_in
 from rtc.config.sections import (
     Configuration,
+    HeadConfig,
     ImportedPolicy,
     MethodConfig,
     PolicyConfig,
@@ -41,20 +42,28 @@ def main() -> None:
 def schema_text() -> str:
     """The JSON schema of a whole configuration, as YAML."""
     import_path = Annotated[str, Meta(pattern=":", description="package.module:Class")]
-    names = {name: surface.options for name, surface in built_in_methods().items()}
-    methods = [_method_entry(name, Literal[name], options) for name, options in names.items()]
-    methods.append(_method_entry("import_path", import_path, {}))
+    methods = [
+        _entry(name, MethodConfig, "method", Literal[name], surface.options)
+        for name, surface in built_in("method").items()
+    ]
+    methods.append(_entry("import_path", MethodConfig, "method", import_path, {}))
+    heads = [
+        _entry(f"head_{name}", HeadConfig, "head", Literal[name], surface.options)
+        for name, surface in built_in("head").items()
+    ]
+    heads.append(_entry("head_import_path", HeadConfig, "head", import_path, {}))
     later = {key: Option(o.hint, None) for key, o in options_of(PolicyConfig).items()}
     policies = [_kind("later_policy", later), _kind("imported", options_of(ImportedPolicy))]
-    kinds = [Configuration, *policies, *methods]
+    kinds = [Configuration, *policies, *methods, *heads]
     _, parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     for name, part in parts.items():
         part.pop("title", None)
         if part.get("type") == "object":
-            part["additionalProperties"] = name == "import_path"
+            part["additionalProperties"] = name.endswith("import_path")
     body = parts.pop("Configuration")
     _entries(body["properties"]["policies"], policies)
     _entries(body["properties"]["methods"], methods)
+    _entries(body["properties"]["heads"], heads, at_least=0)
     _stages(body["properties"]["resources"])
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -75,15 +84,16 @@ def _kind(name: str, options: Mapping[str, Option]) -> type:
     return TypedDict(name, keys)
 
 
-def _method_entry(name: str, method: Any, options: Mapping[str, Option]) -> type:
-    head = {k: o for k, o in options_of(MethodConfig).items() if k != "options"}
-    return _kind(name, head | {"method": Option(method)} | options)
+def _entry(name: str, kind: type, noun: str, choice: Any, options: Mapping[str, Option]) -> type:
+    """An entry whose key `noun` takes `choice`, which has these options."""
+    keys = {key: o for key, o in options_of(kind).items() if key not in (noun, "options")}
+    return _kind(name, {noun: Option(choice)} | keys | options)
 
 
-def _entries(section: dict[str, Any], kinds: list[type]) -> None:
+def _entries(section: dict[str, Any], kinds: list[type], at_least: int = 1) -> None:
     references = [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds]
     section["additionalProperties"] = {"anyOf": [*references, {"type": "null"}]}
-    section["minProperties"] = 1
+    section["minProperties"] = at_least
 
 
 def _stages(section: dict[str, Any]) -> None:
@@ -101,25 +111,28 @@ def _plain(value: Any) -> Any:
 def _tables() -> str:
     values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     options = options_of(Configuration)
-    entries = {"policies": PolicyConfig, "methods": MethodConfig, "resources": StageResources}
+    entries = {"policies": PolicyConfig, "methods": MethodConfig, "heads": HeadConfig}
+    entries |= {"resources": StageResources}
     kinds = {key: entries.get(key, option.hint) for key, option in options.items()}
     sections = {key: kind for key, kind in kinds.items() if dataclasses.is_dataclass(kind)}
     lines = _table({key: o for key, o in options.items() if key not in sections}, values)
     for name, kind in sections.items():
         lines += ["", f"### {name}", "", " ".join((kind.__doc__ or "").split()), ""]
-        shown = next(iter(values[name].values())) if name in entries else values[name]
-        if kind is MethodConfig:
-            lines += _table(_method_options(), {})
+        shown = next(iter(values[name].values()), {}) if name in entries else values[name]
+        if name in ("methods", "heads"):
+            keys = {k: o for k, o in options_of(kind).items() if k != "options"}
+            lines += _table(keys | _built_in_options(name.removesuffix("s")), {})
+        elif kind is PolicyConfig:
+            lines += _table(options_of(kind) | _built_in_options("objective", "objective."), shown)
         else:
             lines += _table(options_of(kind), shown)
     return "\n".join(["", *lines, "", ""])
 
 
-def _method_options() -> dict[str, Option]:
-    head = {k: o for k, o in options_of(MethodConfig).items() if k != "options"}
-    return head | {
-        f"{key} ({name})": option
-        for name, surface in built_in_methods().items()
+def _built_in_options(noun: str, before: str = "") -> dict[str, Option]:
+    return {
+        f"{before}{key} ({name})": option
+        for name, surface in built_in(noun).items()
         for key, option in surface.options.items()
     }
 

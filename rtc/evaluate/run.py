@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from rtc.config.cells import cell_name, delay_label, parse_cells
-from rtc.config.checks import prefix_note
+from rtc.config.checks import prefix_note, trained_delay
 from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig
 from rtc.env import make_env
 from rtc.errors import ArtifactError
@@ -183,7 +183,7 @@ def load_scene(
     environment = make_env(level, engine=env.engine, reward=env.reward)
     _check_level(environment, loaded, policy_dir)
     cells = parse_cells(config.cells, loaded.policy.action_chunk_size)
-    trained_for = loaded.info.get("config", {}).get("simulated_delay")
+    trained_for = trained_delay(loaded.info.get("config", {}))
     if note := prefix_note(label, method, trained_for, cells):
         logger.warning("%s", note)
     weak_epoch = getattr(made, "weak_epoch", None)

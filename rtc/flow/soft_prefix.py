@@ -105,3 +105,20 @@ def soft_weights(
         return get_prefix_weights(delay, end, total, schedule)
 
     return jax.vmap(one)(delay)
+
+
+@checked()
+def soft_prefix_weights(
+    delay: int | Int[Array, ""],
+    horizon: int | Int[Array, ""],
+    total: int,
+    schedule: str,
+    window: str,
+    reach: float,
+) -> Float[Array, "h"]:
+    """Weights whose window ends where the previous chunk does, `horizon` actions before `total`.
+
+    Behind that end there are zeros in place of a previous chunk, which must not be mixed in.
+    """
+    end = jnp.minimum(window_end(delay, window, reach, total), total - jnp.asarray(horizon))
+    return get_prefix_weights(delay, end, total, schedule)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rtc.config.checks import trained_delay
 from rtc.config.run import Artifact, FindArtifact, RunConfig, load_run_config
 from rtc.config.sections import ImportedPolicy
 from rtc.errors import ConfigError
@@ -64,7 +65,7 @@ def find_artifact(name: str, policy: ImportedPolicy, levels: Sequence[str]) -> A
 def _read(path: Path) -> Artifact | None:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-        trained = (info.get("config") or {}).get("simulated_delay")
+        trained = trained_delay(info.get("config") or {})
         epochs = tuple(map(int, info.get("kept_epochs") or ()))
         return Artifact(path, int(info["model"]["action_chunk_size"]), trained, epochs)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

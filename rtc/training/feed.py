@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from rtc.training.learner import DeviceRows
+from rtc.training.objectives import DeviceRows
 from rtc.training.windows import Dataset
 from rtc.types import Array
 

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
 from rtc.config.sections import PolicyConfig
-from rtc.flow import FlowPolicy, ModelConfig, draw_delay
-from rtc.types import Array, Float, Int, Key, PyTree
+from rtc.flow import FlowPolicy, ModelConfig
+from rtc.training.objectives import DeviceRows, Objective, make_objective
+from rtc.training.objectives.interface import Drawn
+from rtc.types import Array, Bool, Key, PyTree
 
 # Windows of which a layer's activations fit a CPU's cache (512 kB at the paper's size).
 PART_SIZE = 64
@@ -26,14 +29,6 @@ class Learner(NamedTuple):
 
     params: PyTree
     opt_state: PyTree
-
-
-class DeviceRows(NamedTuple):
-    """Rows of a block on the device: see `windows.Block`. obs [n, o], action [n, a], alive [n]."""
-
-    obs: Array
-    action: Array
-    alive: Array
 
 
 class Progress(NamedTuple):
@@ -103,46 +98,29 @@ def _create(obs_dim: int, action_dim: int, config: PolicyConfig, key: Key) -> Fl
     )
 
 
-def gather_windows(
-    rows: DeviceRows, starts: Int[Array, "b"], chunk_size: int
-) -> tuple[Float[Array, "b o"], Float[Array, "b h a"]]:
-    """Observations, and the actions that follow; zero at and after the first done."""
-    offsets = jnp.arange(chunk_size)
-    action = rows.action[starts[:, None] + offsets[None]]
-    alive = offsets[None] < rows.alive[starts][:, None]
-    return rows.obs[starts], jnp.where(alive[:, :, None], action, 0.0)
-
-
-def draw_batch(config: PolicyConfig, shape: tuple[int, int, int], key: Key) -> dict[str, Array]:
-    """What the loss draws for a minibatch of actions of `shape` [b, h, a], as its arguments."""
-    noise_key, time_key, delay_key = jax.random.split(key, 3)
-    drawn = {
-        "noise": jax.random.normal(noise_key, shape),
-        "time": jax.random.uniform(time_key, shape[:1]),
-    }
-    if config.simulated_delay is not None:
-        drawn["delay"] = draw_delay(delay_key, config.simulated_delay, shape[0])
-    return drawn
-
-
 def loss_and_gradient(
-    graph: Any, params: PyTree, obs: Array, action: Array, drawn: dict[str, Array], parts: int
+    objective: Objective,
+    graph: Any,
+    params: PyTree,
+    obs: Array,
+    action: Array,
+    drawn: Drawn,
+    parts: int,
 ) -> tuple[Array, PyTree]:
     """The loss of a minibatch and its gradient, added up over `parts` equal parts of it.
 
     On a CPU the activations of a small part stay in the cache.
     """
 
-    def loss_of(params: PyTree, obs: Array, action: Array, drawn: dict[str, Array]) -> Array:
-        return nnx.merge(graph, params).loss(None, obs, action, **drawn)
+    def loss_of(params: PyTree, obs: Array, action: Array, drawn: Drawn) -> Array:
+        return objective.loss(nnx.merge(graph, params), obs, action, drawn)
 
     if parts == 1:
         return jax.value_and_grad(loss_of)(params, obs, action, drawn)
 
     def add(total: PyTree, part: Any) -> tuple[PyTree, None]:
-        # Each part's loss is a mean over the actions that count; these differ in number.
-        delay = part[2].get("delay", jnp.zeros(part[0].shape[0], jnp.int32))
-        count = jnp.sum(part[1].shape[1] - delay).astype(jnp.float32)
+        # Each part's loss is a mean over what counts of it; parts differ in that.
+        count = objective.count(*part[1:])
         result = jax.value_and_grad(loss_of)(params, *part)
         return jax.tree.map(lambda t, r: t + count * r, total, (*result, 1.0)), None
 
@@ -152,17 +130,23 @@ def loss_and_gradient(
     return loss / count, jax.tree.map(lambda g: g / count, grads)
 
 
-def make_update(graph: Any, config: PolicyConfig) -> Callable[..., Any]:
-    """`update(learner of one seed, rows, starts [b], key) -> (learner, loss, grad_norm)`."""
-    optimizer = make_optimizer(config)
+def make_update(
+    graph: Any, config: PolicyConfig, own: Bool[np.ndarray, "o"] | None
+) -> Callable[..., Any]:
+    """`update(learner of one seed, rows, starts [b], key) -> (learner, loss, grad_norm)`.
+
+    own: entries of the observation that belong to the agent's own bodies, None if not known.
+    """
+    optimizer, objective = make_optimizer(config), make_objective(config.objective)
     parts = count_parts(config.batch_size) if jax.default_backend() == "cpu" else 1
 
     def update(
         learner: Learner, rows: DeviceRows, starts: Array, key: Key
     ) -> tuple[Learner, Array, Array]:
-        obs, action = gather_windows(rows, starts, config.action_chunk_size)
-        drawn = draw_batch(config, action.shape, key)
-        loss, grads = loss_and_gradient(graph, learner.params, obs, action, drawn, parts)
+        size = config.action_chunk_size
+        drawn = objective.draw(key, (starts.shape[0], size, rows.action.shape[1]))
+        obs, action = objective.windows(rows, starts, size, drawn, own)
+        loss, grads = loss_and_gradient(objective, graph, learner.params, obs, action, drawn, parts)
         changes, opt_state = optimizer.update(grads, learner.opt_state, learner.params)
         params = optax.apply_updates(learner.params, changes)
         return Learner(params, opt_state), loss, optax.tree.norm(grads)
@@ -193,13 +177,16 @@ def over_seeds(update: Callable[..., Any], seeds: int) -> Callable[..., Any]:
     return in_turn
 
 
-def make_train(graph: Any, config: PolicyConfig, seeds: int) -> Callable[..., Any]:
+def make_train(
+    graph: Any, config: PolicyConfig, seeds: int, own: Bool[np.ndarray, "o"] | None = None
+) -> Callable[..., Any]:
     """The compiled loop: `train(learner, rows, starts [s, m, b], keys [s], first, last)`.
 
     Runs minibatches first .. last - 1 and returns `(learner, Progress)`. The learner's memory is
     given over to the result. first and last are traced: an empty range compiles and does nothing.
+    own: see `make_update`.
     """
-    update = over_seeds(make_update(graph, config), seeds)
+    update = over_seeds(make_update(graph, config, own), seeds)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def train(

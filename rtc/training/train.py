@@ -12,6 +12,8 @@ import numpy as np
 from rtc.config.sections import PolicyConfig
 from rtc.errors import ConfigError, DivergenceError
 from rtc.jobs.resume import resume_state
+from rtc.levels import Level
+from rtc.physics.observation import own_body_mask
 from rtc.storage.checkpoints import restore_checkpoint, tree_digest
 from rtc.training.epochs import Evaluation, Run, Training, divergence, train_epochs
 from rtc.training.feed import Feed, name_entropy, resident_limit
@@ -23,6 +25,7 @@ from rtc.training.learner import (
     make_train,
     stack,
 )
+from rtc.training.objectives import make_objective
 from rtc.training.outputs import COLUMNS, Outputs, policy_summary
 from rtc.training.windows import file_digest, open_dataset
 from rtc.types import Array, LogSink, PyTree
@@ -41,6 +44,7 @@ def train_policies(
     state_dir: Path | None = None,
     evaluate: Evaluation | None = None,
     resident_bytes: int | None = None,
+    level: Level | None = None,
 ) -> None:
     """Trains a flow policy per seed by behaviour cloning and fills a folder for each:
     `checkpoints/<epoch>/` for the epochs kept and the last, `progress.csv`, `policy.json`.
@@ -48,12 +52,15 @@ def train_policies(
     dataset: parquet of `rtc.datasets`. start_from: a policy folder per seed, for
     `config.start_from`. state_dir: where an interrupted training is taken up again. evaluate: a
     small evaluation for every `config.evaluate_every` epochs. resident_bytes: most bytes of rows
-    held at once, a larger data set streams (None: what the device allows).
+    held at once, a larger data set streams (None: what the device allows). level: for objectives
+    that ask which bodies are the agent's own.
     Raises ArtifactError on a data set or a start that cannot be used, ConfigError on sizes that
     do not fit it, DivergenceError if every seed diverged in its first epoch.
     """
     limit = resident_limit() if resident_bytes is None else resident_bytes
-    data = open_dataset(dataset, config.action_chunk_size, limit)
+    extra = make_objective(config.objective).extra_steps
+    data = open_dataset(dataset, config.action_chunk_size, limit, extra)
+    own = None if level is None else own_body_mask(level)
     if data.windows < config.batch_size:
         raise ConfigError(
             f"batch_size: {config.batch_size} is more than the {data.windows} windows of {dataset}"
@@ -76,7 +83,7 @@ def train_policies(
             evaluation_keys=evaluation_keys,
             first_epoch=1 if config.start_from is None else 1 + config.start_from.epoch,
             feed=Feed(data, config.batch_size, seeds, [root_seed, name_entropy(level_name)]),
-            train=make_train(graph, config, len(seeds)),
+            train=make_train(graph, config, len(seeds), own),
             outputs=tuple(
                 Outputs(Path(path), state, seed) for path, seed in zip(outputs, seeds, strict=True)
             ),

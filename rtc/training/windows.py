@@ -1,6 +1,7 @@
 """Windows of a data set: which rows begin one, and the rows themselves, sorted and resident.
 
-A window is an observation and the H actions from its row on. It never crosses from one
+A window is an observation and the H actions from its row on, and as many rows behind them as the
+objective looks further. It never crosses from one
 environment to the next (the reference's do, at the seams), and its actions at and after the
 first `done` count as zero, the terminal action included (as the reference's).
 """
@@ -54,6 +55,7 @@ class Dataset:
 
     metadata: what its schema says of it. groups: first file row of each row group, and the end.
     plan: row groups of each block; one block with all of them if the rows may be resident.
+    span: rows of a window.
     """
 
     path: Path
@@ -63,7 +65,7 @@ class Dataset:
     rows: Rows
     groups: np.ndarray
     plan: tuple[tuple[int, ...], ...]
-    chunk_size: int
+    span: int
 
     @property
     def windows(self) -> int:
@@ -88,12 +90,14 @@ class Dataset:
             yield _read_block(self, self.plan[index])
 
 
-def open_dataset(path: str | Path, chunk_size: int, resident_bytes: int | None = None) -> Dataset:
+def open_dataset(
+    path: str | Path, chunk_size: int, resident_bytes: int | None = None, extra_steps: int = 0
+) -> Dataset:
     """Reads order, ends of episodes and metadata of a data set; plans blocks of bounded size.
 
     chunk_size: H. resident_bytes: most bytes of rows held at once; None for no bound. A file
     above it is read in blocks of row groups, half the bound each, as the next one is prepared
-    while one is in use.
+    while one is in use. extra_steps: rows of a window behind its H.
     Raises ArtifactError if the file is missing, truncated or no data set.
     """
     path = Path(path)
@@ -102,8 +106,9 @@ def open_dataset(path: str | Path, chunk_size: int, resident_bytes: int | None =
         schema = file.schema_arrow
         obs_dim, action_dim = (_width(path, schema, name) for name in ("observation", "action"))
         narrow = file.read(columns=["environment", "step", "done"])
+    span = chunk_size + extra_steps
     rows = _order(
-        *(narrow[name].to_numpy() for name in ("environment", "step", "done")), chunk_size
+        *(narrow[name].to_numpy() for name in ("environment", "step", "done")), chunk_size, span
     )
     counts = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
     groups = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -115,11 +120,11 @@ def open_dataset(path: str | Path, chunk_size: int, resident_bytes: int | None =
         rows,
         groups,
         _plan(groups, 4 * (obs_dim + action_dim + 1), resident_bytes),
-        chunk_size,
+        span,
     )
     if not dataset.windows:
         raise ArtifactError(
-            f"{path}: no environment has {chunk_size} consecutive steps; "
+            f"{path}: no environment has {span} consecutive steps; "
             f"raise datasets.transitions or lower datasets.num_envs"
         )
     return dataset
@@ -143,17 +148,19 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _order(environment: np.ndarray, step: np.ndarray, done: np.ndarray, chunk_size: int) -> Rows:
+def _order(
+    environment: np.ndarray, step: np.ndarray, done: np.ndarray, chunk_size: int, span: int
+) -> Rows:
     count = len(environment)
     order = np.lexsort((step, environment))
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
     environment, step, done = environment[order], step[order].astype(np.int64), done[order]
     whole = np.zeros(count, bool)
-    span = chunk_size - 1
-    if count > span:
-        same = environment[span:] == environment[: count - span]
-        whole[: count - span] = same & (step[span:] - step[: count - span] == span)
+    last = span - 1
+    if count > last:
+        same = environment[last:] == environment[: count - last]
+        whole[: count - last] = same & (step[last:] - step[: count - last] == last)
     ends = np.append(np.flatnonzero(done), count + chunk_size)
     upcoming = ends[np.searchsorted(ends, np.arange(count))]
     alive = np.minimum(upcoming - np.arange(count), chunk_size).astype(np.int32)
@@ -179,7 +186,7 @@ def _plan(
 
 
 def _read_block(dataset: Dataset, groups: tuple[int, ...]) -> Block:
-    rows, span = dataset.rows, dataset.chunk_size
+    rows, span = dataset.rows, dataset.span
     inside = np.zeros(len(rows.rank), bool)
     for group in groups:
         inside[rows.rank[dataset.groups[group] : dataset.groups[group + 1]]] = True
@@ -199,12 +206,13 @@ def _read_block(dataset: Dataset, groups: tuple[int, ...]) -> Block:
             if wanted.any():
                 table = file.read_row_group(group, columns=["observation", "action"])
                 to = local[rank[wanted]]
-                obs[to] = _matrix(table["observation"], dataset.obs_dim)[wanted]
-                action[to] = _matrix(table["action"], dataset.action_dim)[wanted]
+                obs[to] = matrix(table["observation"], dataset.obs_dim)[wanted]
+                action[to] = matrix(table["action"], dataset.action_dim)[wanted]
     return Block(obs, action, rows.alive[needed], local[starts].astype(np.int32))
 
 
-def _matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
+def matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
+    """A column of fixed-size lists as [n, width]."""
     return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from rtc.config.build import describe, meaning, options_of
-from rtc.config.method_options import built_in_methods
+from rtc.config.method_options import built_in
 from rtc.config.sections import Configuration, ExpertConfig, PolicyConfig
 from rtc.config.write import README, ROOT, SCHEMA, readme_text, schema_text
 
@@ -62,9 +62,9 @@ def test_the_schema_takes_the_shipped_configurations_and_refuses_what_the_fields
 def test_the_options_read_from_the_source_are_those_of_the_classes():
     from rtc.methods import METHODS
 
-    assert list(built_in_methods()) == list(METHODS)
+    assert list(built_in("method")) == list(METHODS)
     for name, method in METHODS.items():
-        read, real = built_in_methods()[name].options, options_of(method)
+        read, real = built_in("method")[name].options, options_of(method)
         assert {k: o.hint for k, o in read.items()} == {k: o.hint for k, o in real.items()}, name
         assert [o.default for o in read.values()] == [o.default for o in real.values()], name
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from rtc.config.build import REQUIRED, describe
-from rtc.config.method_options import method_surface
+from rtc.config.method_options import class_surface
 from rtc.errors import ConfigError
 
 PARTS = """
@@ -51,7 +51,7 @@ def here(tmp_path, monkeypatch):
 
 
 def read(name):
-    return method_surface(name, "methods.mine").options
+    return class_surface("method", name, "methods.mine").options
 
 
 def test_fields_are_options_and_nothing_is_imported(here):

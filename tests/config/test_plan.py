@@ -89,7 +89,7 @@ def test_the_default_is_valid_and_short_prefixes_are_said(check):
         0,
         "valid: 2 levels, 4 expert seeds, 2 policies, 8 methods, 11 cells, 128 rollouts a cell\n",
     )
-    code, said = check({"policies": {"flow_ttrtc": {"simulated_delay": 3}}})
+    code, said = check({"policies": {"flow_ttrtc": {"objective": {"simulated_delay": 3}}}})
     assert code == 0
     assert said.startswith("note: ttrtc at delays 3, 4: its policy flow_ttrtc was trained for")
 
@@ -108,10 +108,10 @@ def test_what_a_method_of_one_s_own_refuses_itself(check):
     assert code == 0
 
 
-def write_artifact(folder: str, chunk_size: int, simulated_delay: int | None = None) -> None:
+def write_artifact(folder: str, chunk_size: int, config: dict | None = None) -> None:
     Path(folder).mkdir(parents=True)
     info = {"model": {"action_chunk_size": chunk_size}, "kept_epochs": [8, 32]}
-    info |= {"config": {"simulated_delay": simulated_delay}}
+    info |= {"config": config}
     (Path(folder) / "policy.json").write_text(json.dumps(info))
 
 
@@ -149,8 +149,16 @@ def test_policies_of_different_chunk_sizes(check):
     assert "published 16" in said
 
 
-def test_the_prefixes_an_imported_policy_knows(check):
-    write_artifact("bc/h17_unicycle", 8, simulated_delay=2)
+# The second as it was written before there were objectives.
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"objective": {"objective": "delayed_prefix", "simulated_delay": 2}},
+        {"simulated_delay": 2},
+    ],
+)
+def test_the_prefixes_an_imported_policy_knows(check, config):
+    write_artifact("bc/h17_unicycle", 8, config)
     over = {**IMPORTED, "methods": {**IMPORTED["methods"]}}
     over["methods"]["ttrtc"] = {"policy": "published"}
     code, said = check(over)

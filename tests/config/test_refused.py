@@ -16,6 +16,11 @@ from rtc.errors import ConfigError
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
 
+def prefix(simulated_delay: int) -> dict:
+    """The objective of training-time RTC."""
+    return {"objective": "delayed_prefix", "simulated_delay": simulated_delay}
+
+
 def changed(path: str, value):
     """The default with one key of it changed."""
     config = copy.deepcopy(DEFAULT)
@@ -52,7 +57,7 @@ def test_the_list_of_numbers_is_long():
         "seed",
         "env.action_noise",
         "methods.realtime.beta",
-        "policies.flow.simulated_delay",
+        "policies.flow_ttrtc.objective.simulated_delay",
     } < {*NUMBERS}
 
 
@@ -152,12 +157,12 @@ def test_options_of_methods(path, value, words, monkeypatch):
             "window of 8 actions; give at least 1024",
         ),
         (
-            {"policies": {"flow_ttrtc": {"simulated_delay": 9}}},
-            "policies.flow_ttrtc.simulated_delay: 9 is more than action_chunk_size = 8",
+            {"policies": {"flow_ttrtc": {"objective": prefix(9)}}},
+            "policies.flow_ttrtc.objective.simulated_delay: 9 is more than action_chunk_size = 8",
         ),
         (
-            {"policies": {"flow_ttrtc": {"simulated_delay": 200}}},
-            "policies.flow_ttrtc.simulated_delay: 200 is more than action_chunk_size = 8",
+            {"policies": {"flow_ttrtc": {"objective": prefix(200)}}},
+            "policies.flow_ttrtc.objective.simulated_delay: 200 is more than action_chunk_size = 8",
         ),
         (
             {"experts": {"minibatches": 16384}},
@@ -206,7 +211,7 @@ def test_sizes_and_names(over, words):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("policies.flow_ttrtc.simulated_delay", 8),
+        ("policies.flow_ttrtc.objective.simulated_delay", 8),
         ("experts.minibatches", 8192),
         ("experts.stop_at_solve_rate", 0.65),
         ("policies.flow.batch_size", 128 * (1280 - 7)),
@@ -223,7 +228,7 @@ def test_the_order_of_policies_does_not_matter():
 
 
 def test_prefixes_longer_than_those_trained_for_are_said():
-    run = load_run_config(changed("policies.flow_ttrtc.simulated_delay", 3))
+    run = load_run_config(changed("policies.flow_ttrtc.objective.simulated_delay", 3))
     assert run.notes == (
         "ttrtc at delays 3, 4: its policy flow_ttrtc was trained for delays of at most 2 "
         "(simulated_delay 3)",

@@ -89,7 +89,7 @@ def test_paper_has_the_paper_s_scale():
         ),
         (
             {"methods": {"ttrtc": {"method": "ttrtc", "policy": "flow"}}},
-            ["methods.ttrtc.policy", "simulated_delay"],
+            ["methods.ttrtc.policy", "the objective of 'flow' was flow", "delayed_prefix"],
         ),
         (
             {"methods": {"bid": {"method": "bid", "policy": "flow", "samples": 2, "keep": 3}}},
@@ -126,9 +126,7 @@ def test_nested_text_from_the_command_line_is_read_by_the_schema():
 
 def test_a_variant_inherits_from_the_policy_it_starts_from():
     over = {
-        "policies": {
-            "variant": {"simulated_delay": 3, "start_from": {"policy": "flow", "epoch": 8}}
-        }
+        "policies": {"variant": {"warmup_steps": 3, "start_from": {"policy": "flow", "epoch": 8}}}
     }
     run = load_run_config(merged(over))
     assert run.policies["variant"].channel_dim == run.policies["flow"].channel_dim

@@ -280,7 +280,7 @@ def test_prefixes_beyond_the_policy_s_training_are_logged(evaluate, monkeypatch,
 
     def trained(path, epoch=None):
         loaded = load(path, epoch)
-        loaded.info["config"] = {"simulated_delay": 2}
+        loaded.info["config"] = {"objective": {"objective": "delayed_prefix", "simulated_delay": 2}}
         return loaded
 
     monkeypatch.setattr(stage, "load_policy", trained)

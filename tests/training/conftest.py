@@ -25,7 +25,7 @@ def config() -> PolicyConfig:
         token_hidden_dim=8,
         num_layers=1,
         action_chunk_size=8,
-        simulated_delay=None,
+        objective="flow",
         start_from=None,
         keep_epochs=(2,),
         precision="float32",

@@ -10,19 +10,30 @@ import pytest
 from flax import nnx
 
 from rtc.training.learner import (
-    DeviceRows,
     Learner,
     count_parts,
     describe,
-    draw_batch,
-    gather_windows,
     init_params,
     loss_and_gradient,
     make_optimizer,
     make_train,
 )
+from rtc.training.objectives import DeviceRows, gather_windows, make_objective
 
 OBS, ACT, H = 5, 6, 8
+OWN = np.array([True, False, True, False, False])
+OBJECTIVES = {
+    "flow": "flow",
+    "delayed_prefix": {"objective": "delayed_prefix", "simulated_delay": 5},
+    "soft_prefix": {
+        "objective": "soft_prefix",
+        "simulated_delay": 5,
+        "schedule": "linear",
+        "window": "scaled",
+        "reach": 2.0,
+    },
+    "shifted_window": {"objective": "shifted_window", "max_shift": 4},
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +70,20 @@ def test_actions_from_done_on_are_zero(rows):
         assert not action[window, alive:].any()
 
 
-@pytest.mark.parametrize("delay", [None, 5])
-def test_parts_add_up_to_the_whole_batch(config, graph, params, rows, starts, delay):
-    config = dataclasses.replace(config, simulated_delay=delay)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_parts_add_up_to_the_whole_batch(graph, params, rows, starts, name):
+    objective = make_objective(OBJECTIVES[name])
     own = jax.tree.map(lambda leaf: leaf[0], params)
-    obs, action = gather_windows(rows, starts[0, 0], H)
-    drawn = draw_batch(config, action.shape, jax.random.key(5))
-    assert ("delay" in drawn) == (delay is not None)
+    drawn = objective.draw(jax.random.key(5), (32, H, ACT))
+    obs, action = objective.windows(rows, starts[0, 0], H, drawn, OWN)
     run = jax.jit(
-        lambda parts: loss_and_gradient(graph, own, obs, action, drawn, parts), static_argnums=0
+        lambda parts: loss_and_gradient(objective, graph, own, obs, action, drawn, parts),
+        static_argnums=0,
     )
     whole, parts = run(1), run(4)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), whole, parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole, parts)
     policy = nnx.merge(graph, own)
-    np.testing.assert_allclose(whole[0], policy.loss(None, obs, action, **drawn), atol=2e-6)
-
-
-def test_draws_come_from_three_streams(config):
-    drawn = draw_batch(
-        dataclasses.replace(config, simulated_delay=5), (4000, H, ACT), jax.random.key(0)
-    )
-    assert abs(float(drawn["noise"].mean())) < 0.01
-    assert 0 <= float(drawn["time"].min()) < 0.01 < 0.99 < float(drawn["time"].max()) < 1
-    shares = np.bincount(np.asarray(drawn["delay"]), minlength=5) / 4000
-    np.testing.assert_allclose(shares, [0.636, 0.234, 0.086, 0.032, 0.012], atol=0.03)
+    np.testing.assert_allclose(whole[0], objective.loss(policy, obs, action, drawn), rtol=1e-6)
 
 
 def plain_training(config, graph, params, rows, starts, key):
@@ -94,14 +95,13 @@ def plain_training(config, graph, params, rows, starts, key):
             weight_decay=config.weight_decay,
         ),
     )
-    opt_state = optimizer.init(params)
-    losses = []
+    opt_state, losses, objective = optimizer.init(params), [], make_objective(config.objective)
 
     @jax.jit
     def step(params, opt_state, batch, key):
         obs, action = gather_windows(rows, batch, H)
-        drawn = draw_batch(config, action.shape, key)
-        loss, grads = loss_and_gradient(graph, params, obs, action, drawn, 1)
+        drawn = objective.draw(key, action.shape)
+        loss, grads = loss_and_gradient(objective, graph, params, obs, action, drawn, 1)
         changes, opt_state = optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, changes), opt_state, loss
 
@@ -113,7 +113,7 @@ def plain_training(config, graph, params, rows, starts, key):
 
 def test_the_loop_equals_plain_steps(config, graph, params, rows, starts):
     keys = jax.random.split(jax.random.key(9), 2)
-    train = make_train(graph, config, 2)
+    train = make_train(graph, config, 2, OWN)
     opt_state = jax.vmap(make_optimizer(config).init)(params)
     learner = Learner(jax.tree.map(jnp.copy, params), opt_state)
     learner, first = train(learner, rows, starts, keys, 0, 1)
@@ -133,7 +133,7 @@ def test_one_seed_alone_is_the_same_as_among_others(config, graph, params, rows,
     def train(chosen):
         own = jax.tree.map(lambda leaf: leaf[chosen], params)
         learner = Learner(own, jax.vmap(make_optimizer(config).init)(own))
-        run = make_train(graph, config, len(jax.tree.leaves(own)[0]))
+        run = make_train(graph, config, len(jax.tree.leaves(own)[0]), OWN)
         return run(learner, rows, starts[chosen], keys[chosen], 0, 3)[0].params
 
     both, alone = train(jnp.array([0, 1])), train(jnp.array([1]))
@@ -144,7 +144,7 @@ def test_the_first_minibatch_that_is_not_finite_is_told(config, graph, params, r
     poisoned = rows._replace(action=rows.action.at[10].set(jnp.nan), alive=jnp.full(60, H))
     starts = jnp.zeros((2, 4, 32), jnp.int32).at[1, 2, 7].set(8)
     learner = Learner(jax.tree.map(jnp.copy, params), jax.vmap(make_optimizer(config).init)(params))
-    train = make_train(graph, config, 2)
+    train = make_train(graph, config, 2, OWN)
     learner, progress = train(
         learner, poisoned, starts, jax.random.split(jax.random.key(0), 2), 0, 4
     )

@@ -167,7 +167,7 @@ def test_fine_tuning_starts_from_the_epoch_named(trained, config, dataset, tmp_p
         epochs=1,
         keep_epochs=(),
         learning_rate=1e-12,
-        simulated_delay=5,
+        objective={"objective": "delayed_prefix", "simulated_delay": 5},
         start_from=StartFrom("flow", 2),
     )
     train_policies(

@@ -6,7 +6,7 @@ import pytest
 
 from rtc.errors import ArtifactError
 from rtc.training.feed import Feed
-from rtc.training.learner import DeviceRows, gather_windows
+from rtc.training.objectives import DeviceRows, gather_windows
 from rtc.training.windows import open_dataset
 from tests.training.toy_dataset import FULL, OBS, write_dataset
 

@@ -202,7 +202,7 @@ def test_bad_configuration_stops_at_parse_with_one_line(workspace, config, parts
 
 
 def test_what_a_policy_was_not_trained_for_is_said_before_the_run(workspace):
-    config = "policies={flow_ttrtc: {simulated_delay: 2}}"
+    config = "policies={flow_ttrtc: {objective: {simulated_delay: 2}}}"
     result = workspace.snakemake("--cores", "1", "-n", "--config", config)
     assert result.returncode == 0, result.stderr[-3000:]
     assert (

@@ -17,7 +17,7 @@ from rtc.errors import RtcError
 from rtc.levels import level_file
 from rtc.levels.plan import plan_run
 from rtc.levels.sources import level_inputs
-from rtc.config.method_options import built_in_methods
+from rtc.config.method_options import REGISTRIES, built_in
 from rtc.config.sections import ImportedPolicy
 from rtc.jobs.device import variables_not_used
 from rtc.jobs.places import provide_folders
@@ -51,6 +51,7 @@ if workflow.is_main_process:
 GPU = 0 if RUN.device == "cpu" else 1
 EXPERT = "results/experts/{level}/seed_{seed}"
 POLICY = "results/policies/{level}/{policy}/seed_{seed}"
+HEAD = "results/heads/{level}/{head}/seed_{seed}"
 TRAINED = {
     name: p for name, p in RUN.policies.items() if not isinstance(p, ImportedPolicy)
 }
@@ -212,14 +213,18 @@ def methods_of(labels, wildcards):
     return [wildcards.method] if labels is None else labels
 
 
+def class_code(stage, noun, name):
+    """Digest of a stage's code without the files of the other methods (or objectives, or heads),
+    and of the file of one that is given by its import path."""
+    package = REGISTRIES[noun][0].rpartition(".")[0]
+    others = set(built_in(noun)) - {name}
+    code = code_digest(stage, without=tuple(f"{package}.{other}" for other in others))
+    return code + class_digest(name) if ":" in name else code
+
+
 def method_code(method):
-    """Digest of the evaluation's code without the files of the other methods, and of the file
-    of a method that is given by its import path."""
-    others = set(built_in_methods()) - {method}
-    code = code_digest(
-        "rtc.evaluate", without=tuple(f"rtc.methods.{name}" for name in others)
-    )
-    return code + class_digest(method) if ":" in method else code
+    """Digest of what evaluates one method."""
+    return class_code("rtc.evaluate", "method", method)
 
 
 def write_report(config, snakefile):

@@ -35,7 +35,9 @@ for policy, settings in TRAINED.items():
                 policy=policy,
                 seed=RUN.seed,
                 seeds=lambda wildcards, group=group: seeds_of(group, wildcards),
-                code=code_digest("rtc.training"),
+                code=class_code(
+                    "rtc.training", "objective", settings.objective["objective"]
+                ),
             script:
                 "../scripts/policy.py"
 

@@ -12,6 +12,7 @@ with job(
 ):
     from rtc.config.sections import PolicyConfig, build
     from rtc.jobs.tracking import POLICY_PROJECT, wandb_sinks
+    from rtc.levels import Level
     from rtc.training import train_policies
 
     params = snakemake.params
@@ -26,4 +27,5 @@ with job(
         root_seed=params.seed,
         sinks=wandb_sinks(snakemake.config["tracking"]["wandb"], POLICY_PROJECT),
         state_dir=Path("results/.state/policies") / snakemake.wildcards.level / params.policy,
+        level=Level.load(snakemake.input.level),
     )
