@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rtc.config.method_options import Surface
 from rtc.config.sections import (
     Cell,
     Configuration,
@@ -146,6 +147,37 @@ def check_heads(heads: Mapping[str, HeadConfig], policies: Policies) -> None:
                 f"heads.{name}.batch_size: {head.batch_size} is more than "
                 f"transitions = {head.transitions}"
             )
+
+
+def check_acting(
+    method: MethodConfig, surface: Surface, heads: Mapping[str, HeadConfig], where: str
+) -> None:
+    """Raises ConfigError where a method lacks the heads that it acts with, or they are not its.
+
+    surface: of the method. heads: of the run. where: the entry's path.
+    """
+    if "heads" in surface.needs and not method.heads:
+        raise ConfigError(
+            f"{where}.heads: missing; {method.method} acts with a trained head; expected a list "
+            f"of keys of heads{' such as ' + next(iter(heads)) if heads else ''}"
+        )
+    if method.heads and "act" not in surface.names:
+        raise ConfigError(f"{where}.heads: {method.method} does not act on every step")
+    for name in method.heads:
+        if name not in heads:
+            raise ConfigError(f"{where}.heads: no head {name!r}{did_you_mean(name, heads)}")
+        if heads[name].policy != method.policy:
+            raise ConfigError(
+                f"{where}.heads: {name!r} is trained on policy {heads[name].policy!r}, but the "
+                f"method executes {method.policy!r}; name a head of that policy"
+            )
+        for key in surface.options.keys() & heads[name].options.keys():
+            ours = method.options.get(key, surface.options[key].default)
+            if ours != heads[name].options[key]:
+                raise ConfigError(
+                    f"{where}.{key}: {ours}, but heads.{name}.{key} is {heads[name].options[key]}; "
+                    f"give both the same"
+                )
 
 
 def check_forecast(method: MethodConfig, needs: Sequence[str], engine: str, where: str) -> None:

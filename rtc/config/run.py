@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from rtc.config.build import build, convert, options_of, read_section
 from rtc.config.cells import parse_cells
 from rtc.config.checks import (
+    check_acting,
     check_epoch,
     check_forecast,
     check_heads,
@@ -113,8 +114,10 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     entries = {name: _without_nulls(sections, name) for name in ("policies", "methods")}
     policies = _policies(entries["policies"])
     engine = sections.env.engine
-    methods = {label: _method(label, entry, engine) for label, entry in entries["methods"].items()}
     heads = {n: _head(n, entry) for n, entry in sections.heads.items() if entry is not None}
+    methods = {
+        label: _method(label, entry, engine, heads) for label, entry in entries["methods"].items()
+    }
     check_levels(sections.levels)
     artifacts = {
         name: found
@@ -168,13 +171,17 @@ def _without_nulls(sections: Configuration, name: str) -> dict[str, Mapping[str,
     return entries
 
 
-def _method(label: str, entry: Mapping[str, Any], engine: str) -> MethodConfig:
+def _method(
+    label: str, entry: Mapping[str, Any], engine: str, heads: Mapping[str, HeadConfig]
+) -> MethodConfig:
     """An entry of `methods`, its options held to what the method's dataclass says of them."""
     where = f"methods.{label}"
     method = method_config(label, entry)
     surface = class_surface("method", method.method, where)
     check_forecast(method, surface.needs, engine, where)
-    return replace(method, options=read_section(surface.options, method.options, where))
+    method = replace(method, options=read_section(surface.options, method.options, where))
+    check_acting(method, surface, heads, where)
+    return method
 
 
 def _head(name: str, entry: Mapping[str, Any]) -> HeadConfig:

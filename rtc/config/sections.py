@@ -319,6 +319,10 @@ class MethodConfig:
             "density}; those left out are 1."
         ),
     ] = None
+    heads: Annotated[
+        tuple[PolicyName, ...],
+        Meta(max_length=16, description="Keys of heads: networks that the method acts with."),
+    ] = ()
 
     @property
     def privileged(self) -> bool:

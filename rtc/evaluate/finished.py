@@ -32,7 +32,8 @@ def fingerprint(
     """Returns what the numbers of a cell follow from, as JSON values.
 
     Which cells are asked for, and how many rollouts are played side by side, do not count: a
-    sweep that is widened, or that ran out of memory, keeps what it has. seeds: (root, policy).
+    sweep that is widened, or that ran out of memory, keeps what it has. policies: parameters of
+    all networks, heads among them. seeds: (root, policy).
     """
     return {
         "level": level.digest,

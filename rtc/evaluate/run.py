@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +31,7 @@ from rtc.evaluate.program import Program, make_plan, make_program, play_cell, sl
 from rtc.evaluate.scene import Scene, make_scene
 from rtc.evaluate.tally import used_actions
 from rtc.evaluate.timing import time_method
+from rtc.flow.heads import LoadedHead, Sizes, load_head
 from rtc.flow.loading import LoadedPolicy, load_policy
 from rtc.jobs.resume import resume_state
 from rtc.levels import Level
@@ -71,6 +73,7 @@ def evaluate_method(
     parquet: Path,
     *,
     seed: int,
+    heads: Mapping[str, Path] = MappingProxyType({}),
     state_dir: Path | None = None,
 ) -> None:
     """Plays every cell of one method and writes its files; see `evaluate_methods`.
@@ -79,7 +82,10 @@ def evaluate_method(
     """
     methods, outputs = {label: method}, [Outputs(csv, parquet)]
     evaluate_methods(
-        level, env, policy_dir, methods, config, outputs, seed=seed, state_dir=state_dir
+        *(level, env, policy_dir, methods, config, outputs),
+        seed=seed,
+        heads=heads,
+        state_dir=state_dir,
     )
 
 
@@ -92,22 +98,24 @@ def evaluate_methods(
     outputs: Sequence[Outputs],
     *,
     seed: int,
+    heads: Mapping[str, Path] = MappingProxyType({}),
     state_dir: Path | None = None,
     code: Mapping[str, str] | None = None,
 ) -> None:
     """Plays every cell of several methods on one policy; they share the compiled physics.
 
     methods: by their keys in the config. outputs: files of each, in the same order. seed: of the
-    run; every method gets the same noise from it. state_dir: where finished cells are kept until
+    run; every method gets the same noise from it. heads: folders of the heads that the methods
+    name. state_dir: where finished cells are kept until
     the outputs stand; None keeps none. code: digest of each method's code; if given, finished
     methods are kept there too, and one that comes again unchanged is not played again.
-    Raises ConfigError on an impossible cell or option, ArtifactError on a policy that cannot
-    be read or is of another level.
+    Raises ConfigError on an impossible cell or option, ArtifactError on a policy or head that
+    cannot be read or is of another level.
     """
     known: dict[Any, Callable] = {}
     with tqdm(unit="rollout", desc=level.name, disable=None) as bar:
         for (label, method), files in zip(methods.items(), outputs, strict=True):
-            scene, policies, keys = load_scene(level, env, policy_dir, label, method, config)
+            scene, policies, keys = load_scene(level, env, policy_dir, label, method, config, heads)
             cells = parse_cells(config.cells, scene.merge(policies)[0].action_chunk_size)
             bar.total = len(methods) * len(cells) * config.rollouts
             folder = None
@@ -176,8 +184,9 @@ def load_scene(
     label: str,
     method: MethodConfig,
     config: EvaluationConfig,
+    heads: Mapping[str, Path],
 ) -> tuple[Scene, PyTree, dict[str, Any]]:
-    """Returns the scene, the policies' parameters, and the keys that all rows share."""
+    """Returns the scene, the networks' parameters, and the keys that all rows share."""
     made = make_method(method, label)
     loaded = load_policy(policy_dir)
     environment = make_env(level, engine=env.engine, reward=env.reward)
@@ -196,6 +205,7 @@ def load_scene(
         used=used_actions(level),
         action_noise=env.action_noise,
         flow_steps=config.steps_of(method),
+        heads=[_load_head(heads[name], environment, loaded).network for name in method.heads],
         forecaster=make_forecaster(environment, env, method),
         own=None if method.forecast == "none" else own_body_mask(level),
     )
@@ -211,6 +221,18 @@ def load_scene(
 def _policy_seed(loaded: LoadedPolicy, policy_dir: Path) -> int:
     number = Path(policy_dir).name.removeprefix("seed_")
     return loaded.info.get("seed", int(number) if number.isdigit() else 0)
+
+
+def _load_head(folder: Path, env: Any, loaded: LoadedPolicy) -> LoadedHead:
+    """Raises ArtifactError unless the head was trained on this level, for chunks of this size."""
+    head, policy = load_head(folder), loaded.policy
+    sizes = Sizes(env.observation_size, policy.action_dim, policy.action_chunk_size)
+    if head.info["level"]["digest"] != env.level.digest or head.info["sizes"] != sizes._asdict():
+        raise ArtifactError(
+            f"{folder}: this head was trained on another level than {env.level.name!r} as it is "
+            f"now, or for chunks of another size; run: {mend_command(Path(folder))}"
+        )
+    return head
 
 
 def _check_level(env: Any, loaded: LoadedPolicy, policy_dir: Path) -> None:
@@ -288,7 +310,7 @@ def rollout_table(keys: dict[str, Any], cell: Cell, metrics: dict[str, np.ndarra
 def cell_row(scene: Scene, method: MethodConfig, table: pd.DataFrame) -> dict[str, Any]:
     """Returns the row of `{method}.csv` that belongs to a cell's rollouts."""
     row = {name: table[name].iloc[0] for name in EVALUATION_COLUMNS[:8]} | cell_means(table)
-    options = dict(method.options) | {"flow_steps": scene.flow_steps} | _forecast(method)
+    options = dict(method.options) | {"flow_steps": scene.flow_steps} | _given(method)
     return row | {
         "network_evaluations": scene.method.network_evaluations(scene.flow_steps),
         "step_evaluations": scene.step_evaluations,
@@ -298,16 +320,17 @@ def cell_row(scene: Scene, method: MethodConfig, table: pd.DataFrame) -> dict[st
     }
 
 
-def _forecast(method: MethodConfig) -> dict[str, Any]:
-    """What the method is told of the future, if it is."""
+def _given(method: MethodConfig) -> dict[str, Any]:
+    """What the method is told of the future, and the heads that it acts with, if it is or does."""
+    heads = {"heads": list(method.heads)} if method.heads else {}
     model = {"model": vars(method.model)} if method.model else {}
-    return {} if method.forecast == "none" else {"forecast": method.forecast} | model
+    return heads | ({} if method.forecast == "none" else {"forecast": method.forecast} | model)
 
 
 def _metadata(method: MethodConfig, config: EvaluationConfig) -> dict[str, Any]:
     return {
         "method": method.method,
-        "options": dict(method.options) | _forecast(method),
+        "options": dict(method.options) | _given(method),
         "rollouts": config.rollouts,
         "flow_steps": config.steps_of(method),
     }

@@ -54,10 +54,7 @@ class Scene:
         sizes = batch_size, chunk_size, action_dim
         if not self.acts:
             return self.method.init(*sizes)
-        full = len(self.env.observation_constants)
-        return self.method.init(
-            *sizes, full if self.full_observation else self.env.observation_size
-        )
+        return self.method.init(*sizes, self.env.observation_size)
 
     @property
     def step_evaluations(self) -> int:

@@ -213,7 +213,7 @@ def execute(
         action = jnp.where(new[:, None], new_action, old_action)
         if act is not None:
             place = jnp.where(new, index, index + plan.horizon)
-            action, carry = act(scene.policy_observation(slots.obs), action, place, carry)
+            action, carry = act(slots.obs, action, place, carry)
         source = jnp.where(new, slots.made, slots.made - 1)
         time = slots.tally.length
         noise = normal_at(streams.action, slots.rollout, time, action.shape[1:])

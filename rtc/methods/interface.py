@@ -99,7 +99,8 @@ class EveryStep(Protocol):
     ) -> tuple[Float[Array, "b a"], PyTree]:
         """`(action [b, a], carry)`: what is executed now.
 
-        heads: networks that the method's entry names. obs: fresh observation. action: the one
+        heads: networks that the method's entry names. obs: fresh observation, the entries that
+        vary on the level (an imported policy may take others besides). action: the one
         that the chunk in execution holds for now; index: its place in that chunk as it was made.
         carry: the one state of the method, shared with its call for a chunk, which comes first
         in an episode.

@@ -3,6 +3,7 @@
 from rtc.config.plug_ins import load_class, make
 from rtc.config.sections import MethodConfig
 from rtc.errors import ArgumentError, shown
+from rtc.methods.a2c2 import A2C2
 from rtc.methods.bid import Bid
 from rtc.methods.blend import Blend
 from rtc.methods.diffuser_overwrite import DiffuserOverwrite
@@ -11,8 +12,10 @@ from rtc.methods.naive import Naive
 from rtc.methods.paint import Paint
 from rtc.methods.realtime import Realtime
 from rtc.methods.requery import Requery
+from rtc.methods.soft import Soft
 from rtc.methods.te import TemporalEnsemble
 from rtc.methods.ttrtc import TrainingTimeRealtime
+from rtc.methods.vlash import Vlash
 
 METHODS: dict[str, type] = {
     "naive": Naive,
@@ -24,6 +27,9 @@ METHODS: dict[str, type] = {
     "paint": Paint,
     "blend": Blend,
     "requery": Requery,
+    "vlash": Vlash,
+    "soft": Soft,
+    "a2c2": A2C2,
 }
 
 OFFERED = ("samples", "keeps_prefix", "init", "network_evaluations", "__call__")

@@ -24,6 +24,7 @@ from rtc.flow.loading import LoadedPolicy, load_policy
 from rtc.levels import Level
 from rtc.storage.checkpoints import save_checkpoint
 from rtc.storage.io import write_csv, write_json
+from rtc.storage.pretrained import find_source
 from rtc.training.dataset_rows import dataset_rows
 from rtc.training.feed import name_entropy
 from rtc.training.rollouts import Player, best_expert, rollout_rows
@@ -49,8 +50,9 @@ def train_head(
     last of all, `head.json`.
 
     name: of the head's entry, for messages. policy_dir: of the policy, which stays as it is.
-    experts: folders of experts for `data: policy`, the best of which says what is right. dataset:
-    parquet of `rtc.datasets` for `data: dataset`. flow_steps: of the policy's chunks.
+    experts: folders of experts for `data: policy`, the best of which says what is right; that of
+    `config.expert` stands in for them. dataset: parquet of `rtc.datasets` for `data: dataset`.
+    flow_steps: of the policy's chunks.
     Raises ArtifactError on inputs that cannot be used, DivergenceError on a loss that is not
     finite.
     """
@@ -66,6 +68,8 @@ def train_head(
         )
         labels: dict[str, Any] = {"labels": "data set"}
     else:
+        if config.expert is not None:
+            experts = [find_source(config.expert.replace("{level}", level.name))]
         expert = best_expert(experts, level.digest)
         history = max(kind.observation_history, expert.info["history"])
         full = loaded.policy.obs_dim != environment.observation_size

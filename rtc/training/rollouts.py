@@ -17,7 +17,6 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from rtc.env import Env
 from rtc.errors import ArtifactError
 from rtc.experts.expert import Expert, load_expert
 from rtc.flow import FlowPolicy, sample
@@ -30,7 +29,7 @@ class Player(NamedTuple):
     history: observations kept, as many as the head or the expert wants. action_noise: standard
     deviation of the noise on executed actions."""
 
-    env: Env
+    env: Any
     policy: FlowPolicy
     expert: Expert
     full_observation: bool
@@ -151,7 +150,7 @@ def _play_chunk(
     return _begin_again(player.env, start, state, start_key), rows, counted
 
 
-def _begin_again(env: Env, start: Playing, state: Playing, key: Key) -> Playing:
+def _begin_again(env: Any, start: Playing, state: Playing, key: Key) -> Playing:
     """Where an episode has ended the next one begins, under one of the first chunks."""
     ended = ~state.alive
     first = start._replace(previous=jax.random.permutation(key, start.previous), envs=())

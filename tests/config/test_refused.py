@@ -296,3 +296,65 @@ def test_a_model_s_forecast_needs_the_specialised_engine():
     assert load_run_config(config).methods["x"].model.gravity == 2.0
     config["env"] |= {"engine": "kinetix"}
     assert "made by env.engine: specialised only" in error_of(config)
+
+
+HEAD = {
+    "head": "correction",
+    "policy": "flow",
+    "data": "policy",
+    "transitions": 64,
+    "num_envs": 2,
+    "epochs": 1,
+    "batch_size": 8,
+    "learning_rate": 0.1,
+    "weight_decay": 0.0,
+    "hidden_sizes": [8],
+    "observation_history": 4,
+}
+ACTING = {
+    "none where one is needed": (
+        {"heads": []},
+        "methods.x.heads: missing; a2c2 acts with a trained head; expected a list of keys of heads "
+        "such as corrects",
+    ),
+    "one that is not there": (
+        {"heads": ["correct"]},
+        "methods.x.heads: no head 'correct'; did you mean 'corrects'?",
+    ),
+    "one of another policy": (
+        {"policy": "flow_ttrtc"},
+        "methods.x.heads: 'corrects' is trained on policy 'flow', but the method executes "
+        "'flow_ttrtc'; name a head of that policy",
+    ),
+    "one for a method that does not act": (
+        {"method": "naive"},
+        "methods.x.heads: naive does not act on every step",
+    ),
+    "one that sees less": (
+        {"observation_history": 2},
+        "methods.x.observation_history: 2, but heads.corrects.observation_history is 4; give both "
+        "the same",
+    ),
+    "no list": ({"heads": "corrects"}, "methods.x.heads: expected a list"),
+}
+
+
+def acting(entry):
+    """The default with a head, and a method that acts with it."""
+    config = changed("heads.corrects", HEAD)
+    config["methods"]["x"] = {"method": "a2c2", "policy": "flow", "heads": ["corrects"]} | entry
+    return config
+
+
+@pytest.mark.parametrize("case", ACTING)
+def test_methods_whose_heads_do_not_fit(case):
+    entry, message = ACTING[case]
+    assert error_of(acting(entry)).startswith(message)
+
+
+def test_a_method_names_its_heads():
+    assert load_run_config(acting({})).methods["x"].heads == ("corrects",)
+    # The default of a method's option counts too.
+    config = acting({})
+    config["heads"]["corrects"] = HEAD | {"observation_history": 3}
+    assert "methods.x.observation_history: 4, but" in error_of(config)

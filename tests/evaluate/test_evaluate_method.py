@@ -8,15 +8,20 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from flax import nnx
 
 import rtc.evaluate.run as stage
 from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig, method_config
 from rtc.errors import ArtifactError, ConfigError
 from rtc.evaluate import Outputs, evaluate_method, evaluate_methods, program
 from rtc.evaluate.timing import time_method
+from rtc.flow.heads import Sizes, make_head
 from rtc.flow.loading import LoadedPolicy
 from rtc.levels import load_level
+from rtc.methods.contract import small
 from rtc.report.stats import wilson_interval
+from rtc.storage.checkpoints import save_checkpoint
+from rtc.storage.io import write_json
 from rtc.storage.tables import (
     EVALUATION_COLUMNS,
     TIMING_COLUMNS,
@@ -80,11 +85,53 @@ def evaluate(monkeypatch, tmp_path, level):
             out / "m.csv",
             out / "m.parquet",
             seed=7,
+            heads={"corrects": tmp_path / "corrects"},
             state_dir=state,
         )
         return out
 
     return run
+
+
+def write_head(folder, level, seed=0, **sizes):
+    """A head that corrects at random, in the form of `rtc.training.heads`."""
+    options = {"hidden_sizes": [8], "observation_history": 4}
+    made = Sizes(**{"obs_dim": 3, "action_dim": 2, "action_chunk_size": 8} | sizes)
+    network = small(make_head("correction", options).network(made, nnx.Rngs(0)), seed)
+    save_checkpoint(folder / "checkpoints/1", nnx.to_pure_dict(nnx.state(network)))
+    info = {"level": {"name": level.name, "digest": level.digest}, "policy": "flow"}
+    info |= {"head": "correction", "options": options, "sizes": made._asdict()}
+    write_json(folder / "head.json", info)
+
+
+A2C2 = method_config("m", {"method": "a2c2", "policy": "flow", "heads": ["corrects"]})
+
+
+def test_a_head_acts_and_its_cells_are_not_taken_for_another_s(
+    evaluate, level, tmp_path, monkeypatch, caplog
+):
+    write_head(tmp_path / "corrects", level)
+    state, cells = tmp_path / "state", SWEEP[1:2]
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "write_rollouts", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluate("killed", A2C2, cells, state_dir=state)
+    assert len(list(state.rglob("*.npz"))) == 1
+    first = read_evaluations(evaluate("first", A2C2, cells) / "m.csv").iloc[0]
+    assert first.step_evaluations == 1 and json.loads(first.options)["heads"] == ["corrects"]
+    write_head(tmp_path / "corrects", level, seed=1)
+    with caplog.at_level(logging.WARNING, "rtc"):
+        second = read_evaluations(evaluate("second", A2C2, cells, state_dir=state) / "m.csv")
+    assert "policies changed; starting anew" in caplog.text
+    assert second.jerk[0] != first.jerk
+
+
+@pytest.mark.parametrize("change", ["level", "size"])
+def test_a_head_of_another_level_or_size_is_refused(evaluate, level, tmp_path, change):
+    other = load_level("catapult") if change == "level" else level
+    write_head(tmp_path / "corrects", other, **({"obs_dim": 4} if change == "size" else {}))
+    with pytest.raises(ArtifactError, match=r"corrects: this head was trained on another level"):
+        evaluate(method=A2C2)
 
 
 def test_files_say_what_was_played(evaluate):

@@ -7,21 +7,34 @@ from typing import ClassVar
 import jax.numpy as jnp
 import pytest
 import yaml
+from flax import nnx
 
-from rtc.config.sections import MethodConfig, method_config
+from rtc.config.sections import MethodConfig, head_config, method_config
 from rtc.flow import sample
+from rtc.flow.heads import Sizes, make_head
 from rtc.methods import METHODS, make_method
-from rtc.methods.contract import CHECKS, ContractError, Trial, check_method
+from rtc.methods.contract import (
+    ACTIONS,
+    CHECKS,
+    CHUNK,
+    OBSERVATIONS,
+    ContractError,
+    Trial,
+    check_method,
+    small,
+)
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {"my_method": {"method": "examples.my_method:Blend", "strength": 1.0}}
 
 
+FILES = [ROOT / "config/config.yaml", *sorted(ROOT.glob("config/*.yaml"))]
+
+
 def entries() -> dict[str, MethodConfig]:
     """Every different way in which the shipped configurations use a method, and the examples."""
     different: dict[str, MethodConfig] = {}
-    files = [ROOT / "config/config.yaml", *sorted(ROOT.glob("config/*.yaml"))]
-    for file in files:
+    for file in FILES:
         for label, entry in (yaml.safe_load(file.read_text()).get("methods") or {}).items():
             if entry is not None and "method" in entry:
                 different.setdefault(label, method_config(label, {"policy": "flow"} | entry))
@@ -29,11 +42,23 @@ def entries() -> dict[str, MethodConfig]:
 
 
 ENTRIES = entries()
+HEADS = {
+    name: head_config(name, entry)
+    for file in FILES
+    for name, entry in (yaml.safe_load(file.read_text()).get("heads") or {}).items()
+}
+
+
+def network(name: str):
+    """A network of a head that the shipped configurations train."""
+    head = make_head(HEADS[name].head, HEADS[name].options)
+    return small(head.network(Sizes(OBSERVATIONS, ACTIONS, CHUNK), nnx.Rngs(0)))
 
 
 @pytest.fixture(scope="module", params=ENTRIES)
 def trial(request):
-    return Trial(make_method(ENTRIES[request.param], request.param))
+    entry = ENTRIES[request.param]
+    return Trial(make_method(entry, request.param), [network(name) for name in entry.heads])
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.__name__)

@@ -213,6 +213,20 @@ def methods_of(labels, wildcards):
     return [wildcards.method] if labels is None else labels
 
 
+def heads_of(labels):
+    """The heads that the methods of a job act with, of the same level and seed."""
+    return lambda wildcards: [
+        f"{HEAD}/head.json".format(
+            head=head, level=wildcards.level, seed=wildcards.seed
+        )
+        for head in dict.fromkeys(
+            head
+            for label in methods_of(labels, wildcards)
+            for head in RUN.methods[label].heads
+        )
+    ]
+
+
 def class_code(stage, noun, name):
     """Digest of a stage's code without the files of the other methods (or objectives, or heads),
     and of the file of one that is given by its import path."""

@@ -28,6 +28,7 @@ with job(
         build(EvaluationConfig, params.config | shared, "evaluation"),
         [Outputs(Path(csv), Path(parquet)) for csv, parquet in zip(files.cells, files.rollouts)],
         seed=params.seed,
+        heads={Path(file).parents[1].name: Path(file).parent for file in snakemake.input.heads},
         state_dir=Path("results/.state/evaluations"),
         code=params.code if len(methods) > 1 else None,
     )
