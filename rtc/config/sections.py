@@ -361,8 +361,8 @@ class HeadConfig:
     expert: Annotated[
         str | None,
         Meta(
-            description="Folder of the expert that labels; {level} stands for the level's name; "
-            "null takes the best of the run's own."
+            description="Folder of the expert that labels, or of several (seed_0, ...), the best "
+            "of which does; {level} stands for the level's name; null: the run's own."
         ),
     ] = None
 

@@ -50,8 +50,8 @@ def train_head(
     last of all, `head.json`.
 
     name: of the head's entry, for messages. policy_dir: of the policy, which stays as it is.
-    experts: folders of experts for `data: policy`, the best of which says what is right; that of
-    `config.expert` stands in for them. dataset: parquet of `rtc.datasets` for `data: dataset`.
+    experts: folders of experts for `data: policy`, the best of which says what is right; those of
+    `config.expert` stand in for them. dataset: parquet of `rtc.datasets` for `data: dataset`.
     flow_steps: of the policy's chunks.
     Raises ArtifactError on inputs that cannot be used, DivergenceError on a loss that is not
     finite.
@@ -69,7 +69,8 @@ def train_head(
         labels: dict[str, Any] = {"labels": "data set"}
     else:
         if config.expert is not None:
-            experts = [find_source(config.expert.replace("{level}", level.name))]
+            folder = find_source(config.expert.replace("{level}", level.name))
+            experts = sorted(folder.glob("seed_*")) or [folder]
         expert = best_expert(experts, level.digest)
         history = max(kind.observation_history, expert.info["history"])
         full = loaded.policy.obs_dim != environment.observation_size
