@@ -32,6 +32,8 @@ IDENTIFIERS = [
 ]
 # What users import from; each name in their `__all__` has to be in the API pages.
 PACKAGES = ["levels", "env", "flow", "methods", "experts", "datasets", "training", "evaluate"]
+# Sections of the configuration that the examples in the docs show, alone or together.
+EXAMPLES = {"policies", "heads", "methods", "evaluation"}
 PACKAGES = [f"rtc.{name}" for name in [*PACKAGES, "visualize", "traces", "exchange"]]
 
 
@@ -110,7 +112,7 @@ def test_settings_in_examples_are_valid(page, tmp_path):
             settings = yaml.safe_load(inspect.cleandoc(block))
         except yaml.YAMLError:
             continue
-        if isinstance(settings, dict) and set(settings) <= {"policies", "methods", "evaluation"}:
+        if isinstance(settings, dict) and set(settings) <= EXAMPLES:
             assert check(settings, tmp_path), block
 
 
