@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rtc.config.build import build, convert, options_of, read_section
+from rtc.config.build import build, convert, from_text, options_of, read_section
 from rtc.config.cells import parse_cells
 from rtc.config.checks import (
     check_acting,
@@ -103,13 +103,8 @@ def load_run_config(
 def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     check_size(config)
     sections = build(Configuration, config, "")
-    entries = [e if isinstance(e, LevelEntry) else LevelEntry(e) for e in sections.levels]
-    sections = replace(sections, levels=tuple(entry.level for entry in entries))
-    own = {
-        entry.level: _own(config, entry, f"levels.{i}", find_artifact)
-        for i, entry in enumerate(entries)
-        if entry != LevelEntry(entry.level)
-    }
+    listed = [e if isinstance(e, LevelEntry) else LevelEntry(e) for e in sections.levels]
+    sections = replace(sections, levels=tuple(entry.level for entry in listed))
     # A file laid over another takes an entry out by setting it to null.
     entries = {name: _without_nulls(sections, name) for name in ("policies", "methods")}
     policies = _policies(entries["policies"])
@@ -138,6 +133,12 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     notes = [prefix_note(label, m, delays.get(m.policy), cells) for label, m in methods.items()]
     built = {"policies": policies, "methods": methods, "heads": heads}
     built |= {"cells": cells, "chunk_size": chunk_size, "notes": tuple(filter(None, notes))}
+    # Last, so that what is wrong for all levels is not said of one.
+    own = {
+        entry.level: _own(config, entry, f"levels.{i}", find_artifact)
+        for i, entry in enumerate(listed)
+        if entry != LevelEntry(entry.level)
+    }
     return RunConfig(**vars(sections) | built, own=own)
 
 
@@ -155,7 +156,10 @@ def _own(
     ]
     if shared:
         raise ConfigError(f"{where}.{'.'.join(shared[0])}: is the same for all levels of a run")
-    if strange := sorted(over.get("policies", {}).keys() - config["policies"].keys()):
+    # A section that the command line gave as text is laid over as what it says.
+    config = {**config, **{name: from_text(config[name], name) for name in over}}
+    policies = over.get("policies", {})
+    if strange := sorted(name for name in policies if name not in config["policies"]):
         hint = did_you_mean(strange[0], config["policies"])
         raise ConfigError(f"{where}.policies.{strange[0]}: no such policy{hint}")
     try:

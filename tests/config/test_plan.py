@@ -14,6 +14,7 @@ from rtc.levels.plan import plan_run
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = {
+    "levels": ["h17_unicycle"],
     "policies": {"flow": None, "flow_ttrtc": None, "published": {"import": "bc/{level}"}},
     "methods": dict.fromkeys(
         ("realtime", "hard_masking", "bid", "bid_rejection", "te", "diffuser_overwrite", "ttrtc")
@@ -87,7 +88,7 @@ def test_a_level_file_is_read(check):
 def test_the_default_is_valid_and_short_prefixes_are_said(check):
     assert check({}) == (
         0,
-        "valid: 2 levels, 4 expert seeds, 2 policies, 8 methods, 11 cells, 128 rollouts a cell\n",
+        "valid: 2 levels, 3 expert seeds, 2 policies, 8 methods, 11 cells, 128 rollouts a cell\n",
     )
     code, said = check({"policies": {"flow_ttrtc": {"objective": {"simulated_delay": 3}}}})
     assert code == 0
@@ -143,7 +144,9 @@ def test_an_artifact_of_another_chunk_size_than_stated(check):
 
 def test_policies_of_different_chunk_sizes(check):
     write_artifact("bc/h17_unicycle", 16)
-    code, said = check({"policies": {"published": {"import": "bc/{level}"}}})
+    code, said = check(
+        {"levels": ["h17_unicycle"], "policies": {"published": {"import": "bc/{level}"}}}
+    )
     assert code == 1
     assert "must be the same for all policies of a run, got flow 8, flow_ttrtc 8" in said
     assert "published 16" in said

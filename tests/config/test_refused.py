@@ -165,8 +165,8 @@ def test_options_of_methods(path, value, words, monkeypatch):
             "policies.flow_ttrtc.objective.simulated_delay: 200 is more than action_chunk_size = 8",
         ),
         (
-            {"experts": {"minibatches": 16384}},
-            "experts.minibatches: 16384 leaves minibatches of one sample",
+            {"experts": {"minibatches": 4096}},
+            "experts.minibatches: 4096 leaves minibatches of one sample",
         ),
         (
             {"experts": {"stop_at_solve_rate": 0.5}},
@@ -212,9 +212,9 @@ def test_sizes_and_names(over, words):
     ("path", "value"),
     [
         ("policies.flow_ttrtc.objective.simulated_delay", 8),
-        ("experts.minibatches", 8192),
+        ("experts.minibatches", 2048),
         ("experts.stop_at_solve_rate", 0.65),
-        ("policies.flow.batch_size", 128 * (1280 - 7)),
+        ("policies.flow.batch_size", 128 * (1024 - 7)),
     ],
 )
 def test_the_last_that_works_is_taken(path, value):

@@ -146,7 +146,7 @@ def test_changed_physics_re_runs_the_experts(finished):
 
 
 def test_each_level_and_seed_is_its_own_target(workspace):
-    jobs = workspace.planned("results/experts/h17_unicycle/seed_0/expert.json")
+    jobs = workspace.planned("results/experts/mjc_swimmer/seed_0/expert.json")
     assert jobs == {"expert": 1, "level": 1}
 
 
@@ -158,7 +158,7 @@ def test_an_unknown_level_as_a_target_names_the_nearest(workspace):
 
 def test_seeds_can_share_a_job(workspace):
     jobs = workspace.planned(
-        "results/experts/h17_unicycle/seed_1/expert.json", "--config", "experts={seeds_per_job: 2}"
+        "results/experts/mjc_swimmer/seed_1/expert.json", "--config", "experts={seeds_per_job: 2}"
     )
     assert jobs == {"expert_0": 1, "level": 1}
 
