@@ -57,6 +57,7 @@ def make_rollouts(
                                 "length": (80 + 100 * noise).astype(int),
                                 "jump_mean": 3 * by_delay * (1 + 0.4 * cell.delay) + 0.1 * noise,
                                 "jump_max": 6 * by_delay * (1 + cell.delay) + noise,
+                                "action_change": 2 * by_delay + 0.1 * noise,
                                 "jerk": by_delay * (1 + cell.delay) + 0.02 * noise,
                                 "acceleration_max": 9 * by_delay * (1 + cell.delay) + noise,
                                 "mismatch": np.nan if cell.delay == 0 else 0.1 * noise,

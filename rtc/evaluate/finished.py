@@ -16,6 +16,7 @@ from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig
 from rtc.levels import Level
 from rtc.storage.checkpoints import tree_digest
 from rtc.storage.io import atomic_path
+from rtc.storage.tables import METRICS
 from rtc.types import PyTree
 
 logger = logging.getLogger("rtc")
@@ -40,6 +41,7 @@ def fingerprint(
         "env": [env.engine, env.action_noise, env.reward],
         "method": [method.method, sorted(method.options.items())],
         "forecast": [method.forecast, method.model and vars(method.model)],
+        "metrics": list(METRICS),
         "rollouts": config.rollouts,
         "flow_steps": config.steps_of(method),
         "policies": [None if policy is None else tree_digest(policy) for policy in policies],

@@ -18,8 +18,9 @@ class Tally(NamedTuple):
     """Sums over an episode so far, each [b] unless said otherwise.
 
     value: return. solved: goal reached. length: steps. last, before_last: [b, a] the two
-    actions before now. jump_*: over switches between chunks. jerk_sum: of squared second
-    differences. acceleration_max: largest second difference. mismatch_*: over inferences.
+    actions before now. change_sum: of changes from one action to the next. jump_*: of those, over
+    switches between chunks alone. jerk_sum: of squared second differences. acceleration_max:
+    largest second difference. mismatch_*: over inferences.
     """
 
     value: Array
@@ -27,6 +28,7 @@ class Tally(NamedTuple):
     length: Array
     last: Array
     before_last: Array
+    change_sum: Array
     jump_sum: Array
     jump_count: Array
     jump_max: Array
@@ -69,7 +71,8 @@ def count_step(
 ) -> Tally:
     """Adds one executed step. switched: its action is of another chunk than the last one.
     used: 1 for entries that move something, else 0."""
-    jump = jnp.where(switched, _norm(action - tally.last, used), 0.0)
+    change = jnp.where(tally.length >= 1, _norm(action - tally.last, used), 0.0)
+    jump = jnp.where(switched, change, 0.0)
     bend = _norm(action - 2 * tally.last + tally.before_last, used)
     bend = jnp.where(tally.length >= 2, bend, 0.0)
     return tally._replace(
@@ -78,6 +81,7 @@ def count_step(
         length=tally.length + 1,
         last=action,
         before_last=tally.last,
+        change_sum=tally.change_sum + change,
         jump_sum=tally.jump_sum + jump,
         jump_count=tally.jump_count + switched,
         jump_max=jnp.maximum(tally.jump_max, jump),
@@ -106,13 +110,14 @@ def count_chunk(
 
 def outcomes(tally: Tally) -> dict[str, Array]:
     """Returns the metrics of finished episodes, [b] each; NaN where there is nothing to mean."""
-    bends = jnp.maximum(tally.length - 2, 0)
+    changes, bends = jnp.maximum(tally.length - 1, 0), jnp.maximum(tally.length - 2, 0)
     return {
         "solved": tally.solved,
         "return": tally.value,
         "length": tally.length,
         "jump_mean": _ratio(tally.jump_sum, tally.jump_count),
         "jump_max": jnp.where(tally.jump_count > 0, tally.jump_max, jnp.nan),
+        "action_change": _ratio(tally.change_sum, changes),
         "jerk": _ratio(tally.jerk_sum, bends),
         "acceleration_max": jnp.where(bends > 0, tally.acceleration_max, jnp.nan),
         "mismatch": _ratio(tally.mismatch_sum, tally.mismatch_count),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rtc.evaluate.noise import Streams
-from rtc.evaluate.program import Program
+from rtc.evaluate.program import CPU_SLOTS, Program
 from rtc.evaluate.scene import Scene
 from rtc.evaluate.slots import Plan, Slots, Start
 from rtc.storage.tables import TIMING_COLUMNS
@@ -72,14 +72,14 @@ def time_method(
     plan: Plan,
     keys: dict[str, Any],
 ) -> pd.DataFrame:
-    """Returns a row for batch 1 and one for the sweep's batch, with columns TIMING_COLUMNS.
+    """Returns a row for batch 1, for 64 and for the sweep's batch, with columns TIMING_COLUMNS.
 
     start: as for the sweep; its first observation stands for any. keys: level, policy, seed
     and method of the rows.
     """
     everyone = program.begin(start).slots._replace(env=())
     rows = []
-    for batch in dict.fromkeys((1, program.slots)):
+    for batch in dict.fromkeys((1, CPU_SLOTS, program.slots)):
         slots = jax.tree.map(lambda leaf, batch=batch: leaf[:batch], everyone)
         carry = scene.init(*slots.previous.shape)
         forecast = None if scene.forecaster is None else slots.obs

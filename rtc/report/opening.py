@@ -1,4 +1,4 @@
-"""The opening page of the report and `summary.md`: the answer, figure 5, a table, what was run.
+"""The opening page of the report and `summary.md`: the answer, figure 5, tables, what was run.
 
 Reads tables, never jax. Text that came from the configuration is escaped.
 """
@@ -14,7 +14,7 @@ import pandas as pd
 
 from rtc.report.order import in_order
 from rtc.report.privileged import mark_privileged, privileged_note
-from rtc.report.stats import paired_table, paper_line, pool
+from rtc.report.stats import mean_solve_times, paired_table, paper_line, pool
 from rtc.report.summary import summary_sentences
 from rtc.storage.io import write_text
 from rtc.storage.tables import read_evaluations, read_rollouts, read_timings
@@ -23,6 +23,14 @@ ALT = "Solve rate against inference delay and execution horizon: the paper's fig
 TITLE = (
     "Solve rate in % with its 95 % Wilson interval, execution horizon max(d, 1); "
     "the best of each delay in bold"
+)
+TIMES = (
+    "Time to solve: steps of solved episodes, the mean of the levels' means; empty where a method "
+    "solved nothing in one of the levels"
+)
+COSTS = (
+    "Cost: passes through a network, and milliseconds for a robot, of {batches} robots at once, "
+    "on this device"
 )
 
 
@@ -47,10 +55,11 @@ def write_opening(
     devices = sorted(times["device"].unique())
     facts = {**facts, "Device": ", ".join(devices)}
     answer = summary_sentences(table, paired_table(single)) + privileged_note(table["method"])
-    rates = _rates(table)
+    shown = [(TITLE, _rates(table)), (TIMES, _solve_times(table)), _costs(times)]
+    shown = [(title, rows) for title, rows in shown if len(rows) > 1]
     place = Path(os.path.relpath(figure, Path(markdown).parent)).as_posix()
-    write_text(markdown, _markdown(facts, answer, rates, place))
-    write_text(rst, _rst(facts, answer, rates, Path(figure).read_bytes()))
+    write_text(markdown, _markdown(facts, answer, shown, place))
+    write_text(rst, _rst(facts, answer, shown, Path(figure).read_bytes()))
 
 
 class Cell(NamedTuple):
@@ -60,6 +69,9 @@ class Cell(NamedTuple):
     text: str
     best: bool = False
     rest: str = ""
+
+
+Table = tuple[str, list[list[Cell]]]  # its title, and its rows under a row of names
 
 
 def _rates(table: pd.DataFrame) -> list[list[Cell]]:
@@ -88,14 +100,41 @@ def _rate_cell(pooled: pd.DataFrame, place: tuple[str, Any], best: Any) -> Cell:
     )
 
 
-def _markdown(
-    facts: Mapping[str, str], answer: list[str], rates: list[list[Cell]], figure: str
-) -> str:
+def _solve_times(table: pd.DataFrame) -> list[list[Cell]]:
+    """Rows method x delay of the mean steps of solved episodes along s = max(d, 1)."""
+    line = paper_line(table, over="delay")
+    means = mean_solve_times(line).set_index(["method", "delay"])["time_to_solve"]
+    delays = sorted(line["delay"].unique())
+    rows = [[Cell("method"), *(Cell(f"d = {int(d)}") for d in delays)]]
+    for method in in_order(line["method"]):
+        given = [means.get((method, delay)) for delay in delays]
+        rows.append([Cell(method), *(Cell("" if t is None else f"{t:.0f}") for t in given)])
+    return rows if len(means) else []
+
+
+def _costs(times: pd.DataFrame) -> Table:
+    """What each method costs per chunk and per step: medians over levels and seeds."""
+    batches = sorted(times["batch"].unique())
+    heads = ["passes", *(f"ms at {batch}" for batch in batches)]
+    names = [f"{unit}: {what}" for unit in ("chunk", "step") for what in heads]
+    rows = [[Cell("method"), *map(Cell, names)]]
+    for method in in_order(times["method"]):
+        own = times[times["method"] == method]
+        cells = [Cell(method)]
+        for unit, passes in (("chunk", "network_evaluations"), ("step", "step_evaluations")):
+            seconds = own.groupby("batch")[f"seconds_per_{unit}"].median()
+            cells.append(Cell(f"{own[passes].iloc[0]}"))
+            cells += [Cell(f"{1000 * seconds[b]:.3g}" if b in seconds else "") for b in batches]
+        rows.append(cells)
+    return COSTS.format(batches=" and ".join(map(str, batches))), rows
+
+
+def _markdown(facts: Mapping[str, str], answer: list[str], tables: list[Table], figure: str) -> str:
     lines = ["# Real-Time Chunking on Kinetix", "", *answer, "", f"![{ALT}]({figure})", ""]
-    if rates:
-        lines += [f"{TITLE}:", ""]
-        lines += [_row(rates[0]), "| " + " | ".join(["---"] * len(rates[0])) + " |"]
-        lines += [*map(_row, rates[1:]), ""]
+    for title, rows in tables:
+        lines += [f"{title}:", ""]
+        lines += [_row(rows[0]), "| " + " | ".join(["---"] * len(rows[0])) + " |"]
+        lines += [*map(_row, rows[1:]), ""]
     lines += ["| what was run | |", "| --- | --- |"]
     lines += [*(_row([Cell(k), Cell(v)]) for k, v in facts.items()), ""]
     return "\n".join(lines)
@@ -107,12 +146,10 @@ def _row(cells: list[Cell]) -> str:
     return "| " + " | ".join(text + cell.rest for text, cell in zip(marked, cells)) + " |"
 
 
-def _rst(
-    facts: Mapping[str, str], answer: list[str], rates: list[list[Cell]], picture: bytes
-) -> str:
+def _rst(facts: Mapping[str, str], answer: list[str], tables: list[Table], picture: bytes) -> str:
     lines = [*map(_escape, answer), "", *_image(picture), ""]
-    if rates:
-        lines += _list_table(TITLE, rates)
+    for title, rows in tables:
+        lines += _list_table(title, rows)
     told = [[Cell(key), Cell(value)] for key, value in facts.items()]
     lines += _list_table("What was run", told, header=0)
     return "\n".join(lines)

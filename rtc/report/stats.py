@@ -83,6 +83,23 @@ def paper_line(table: pd.DataFrame, over: str) -> pd.DataFrame:
     raise ValueError(f"over: expected delay or horizon, got {over!r}")
 
 
+def mean_solve_times(line: pd.DataFrame) -> pd.DataFrame:
+    """Returns method, delay, time_to_solve: the mean over levels of the mean length of each
+    level's solved episodes, all policy seeds together.
+
+    line: rows of `evaluations.csv`. A level that is solved seldom counts as much as another; a
+    method and delay with a level in which nothing was solved is left out, for the mean of the
+    others would be of other tasks.
+    """
+    keys = ["method", "delay"]
+    steps = (line["time_to_solve"] * line["solved"]).fillna(0.0)
+    sums = line.assign(steps=steps).groupby([*keys, "level"], as_index=False)
+    sums = sums[["steps", "solved"]].sum()
+    complete = sums.groupby(keys)["solved"].transform("min") > 0
+    sums = sums.assign(time_to_solve=sums["steps"] / sums["solved"].where(complete))
+    return sums[complete].groupby(keys, as_index=False)["time_to_solve"].mean()
+
+
 def mcnemar_exact(gained: int, lost: int) -> float:
     """Returns the exact two-sided p of McNemar's test; 1 if no rollout differs."""
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0

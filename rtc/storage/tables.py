@@ -23,11 +23,14 @@ from rtc.storage.io import atomic_path, write_csv
 # `delay_distribution` then says from what, and is empty otherwise.
 KEYS = ("level", "policy", "seed", "method", "delay", "horizon", "estimate", "delay_distribution")
 # Per rollout, beside `rollout`, `solved` and `length`; evaluations.csv has their means.
-METRICS = ("return", "jump_mean", "jump_max", "jerk", "acceleration_max", "mismatch")
+METRICS = (
+    *("return", "jump_mean", "jump_max", "action_change"),
+    *("jerk", "acceleration_max", "mismatch"),
+)
 EVALUATION_COLUMNS = (
     *KEYS,
     *("rollouts", "solved", "solve_rate", "solve_rate_low", "solve_rate_high"),
-    *("mean_return", "mean_length"),
+    *("mean_return", "mean_length", "time_to_solve"),
     *METRICS[1:],
     *("network_evaluations", "step_evaluations", "privileged", "kind", "options"),
 )
@@ -52,6 +55,7 @@ MEANING = {
     "length": "steps of the first episode",
     "jump_mean": "mean Euclidean norm of the change of action where the executed chunk switches",
     "jump_max": "maximum of the same",
+    "action_change": "mean norm of the change from one executed action to the next, all steps",
     "jerk": "mean over steps of the squared norm of the actions' second difference",
     "acceleration_max": "maximum norm of the actions' second difference",
     "mismatch": "mean |new chunk - previous chunk| over the first d steps, per action",
@@ -72,7 +76,8 @@ def rollout_schema() -> pa.Schema:
         metadata={
             "title": "single rollouts of an evaluation",
             "actions": "as commanded, before the environment's noise and clipping; only actions "
-            "that move something in this level count in jumps, jerk, acceleration and mismatch",
+            "that move something in this level count in jumps, changes, jerk, acceleration and "
+            "mismatch",
         },
     )
 
@@ -164,7 +169,7 @@ def cell_means(rollouts: pd.DataFrame) -> dict[str, float | int]:
     the solve rate with its 95 % Wilson interval (E. B. Wilson, JASA 1927).
 
     A metric that a rollout does not have (no switch happened, no delay) is left out of its
-    mean; NaN if no rollout has it.
+    mean; NaN if no rollout has it. `time_to_solve` is the mean length of the solved ones.
     """
     solved = int(np.count_nonzero(rollouts["solved"]))
     row: dict[str, float | int] = {"rollouts": len(rollouts), "solved": solved}
@@ -175,6 +180,7 @@ def cell_means(rollouts: pd.DataFrame) -> dict[str, float | int]:
         "solve_rate_high": float(high),
         "mean_return": _mean(rollouts["return"]),
         "mean_length": _mean(rollouts["length"]),
+        "time_to_solve": _mean(rollouts.loc[rollouts["solved"].astype(bool), "length"]),
     }
     return row | {name: _mean(rollouts[name]) for name in METRICS[1:]}
 

@@ -87,7 +87,8 @@ def metrics_of(log, used):
     """The metrics by their definitions, in numpy."""
     actions = np.stack(log["actions"])[:, np.asarray(used) > 0].astype(np.float64)
     switched = np.diff(log["sources"]) != 0
-    jumps = np.linalg.norm(np.diff(actions, axis=0), axis=1)[switched]
+    changes = np.linalg.norm(np.diff(actions, axis=0), axis=1)
+    jumps = changes[switched]
     bends = np.linalg.norm(np.diff(actions, n=2, axis=0), axis=1)
     return {
         "solved": log["solved"],
@@ -95,6 +96,7 @@ def metrics_of(log, used):
         "length": len(actions),
         "jump_mean": jumps.mean() if len(jumps) else np.nan,
         "jump_max": jumps.max() if len(jumps) else np.nan,
+        "action_change": changes.mean(),
         "jerk": (bends**2).mean(),
         "acceleration_max": bends.max(),
         "mismatch": np.mean(log["mismatches"]) if log["mismatches"] else np.nan,

@@ -27,8 +27,11 @@ def written(tmp_path_factory):
         table.loc[late, name] = table.loc[late & (table.method == "ttrtc"), name].max()
     table.to_csv(folder / "evaluations.csv", index=False)
     write_rollouts(folder / "all.parquet", rollouts, {})
-    times = dict.fromkeys(TIMING_COLUMNS, 1) | {"device": "a <b> chip"}
-    pd.DataFrame([times]).to_csv(folder / "timings.csv", index=False)
+    times = dict.fromkeys(TIMING_COLUMNS, 1) | {"method": "naive", "device": "a <b> chip"}
+    costs = [
+        times | {"batch": b, "seconds_per_chunk": 0.002, "seconds_per_step": 0} for b in (1, 64)
+    ]
+    pd.DataFrame(costs).to_csv(folder / "timings.csv", index=False)
     (folder / "figures").mkdir()
     (folder / "figures/figure_5.png").write_bytes(PICTURE)
     write_opening(
@@ -43,8 +46,9 @@ def written(tmp_path_factory):
     return table, (folder / "summary.md").read_text(), (folder / "summary.rst").read_text()
 
 
-def rows(markdown):
-    """The table's cells by method."""
+def rows(markdown, number=0):
+    """The cells by method of one table: 0 solve rates, 1 time to solve, 2 costs."""
+    markdown = markdown.split("| method |")[1 + number]
     lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if "|" in line]
     return {line[0]: line[1:] for line in lines if line[0] in ("naive", "realtime", "ttrtc")}
 
@@ -62,6 +66,15 @@ def test_methods_stand_in_their_order_and_the_best_is_bold(written):
             best = rates.loc[method, delay] == rates[delay].max() > rates[delay].min()
             assert text.startswith(f"**{rate}** (" if best else f"{rate} (")
     assert cells["realtime"][4].startswith("**") and cells["ttrtc"][4].startswith("**")
+
+
+def test_times_to_solve_and_costs(written):
+    table, markdown, _ = written
+    cells, at_two = rows(markdown, 1), table[(table.delay == 2) & (table.horizon == 2)]
+    for method, own in at_two.groupby("method"):
+        assert cells[method][2] == f"{own.time_to_solve.mean():.0f}"
+    assert rows(markdown, 2) == {"naive": ["1", "2", "2", "1", "0", "0"]}
+    assert "| chunk: ms at 1 | chunk: ms at 64 |" in markdown
 
 
 def test_the_figure_is_inside_the_report_and_named_in_the_markdown(written):

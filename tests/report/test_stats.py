@@ -10,6 +10,7 @@ from scipy.stats import binom, binomtest
 from rtc.report.stats import (
     compare,
     mcnemar_exact,
+    mean_solve_times,
     pair,
     paired_table,
     paper_line,
@@ -82,6 +83,17 @@ def test_stratified_interval_covers_the_mean_rate():
         row = pool(cells, ["method"], how="stratified").iloc[0]
         hits += row.low <= rates.mean() <= row.high
     assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_time_to_solve_is_the_mean_of_levels_and_only_where_all_were_solved():
+    made = make_rollouts(levels=("a", "b"), methods=("naive", "te"), seeds=(0, 1), cells="paper")
+    hard = (made.method == "te") & (made.level == "b") & (made.delay == 4)
+    made.loc[hard, "solved"] = False
+    found = mean_solve_times(paper_line(make_evaluations(made), "delay"))
+    found = found.set_index(["method", "delay"])["time_to_solve"]
+    assert ("te", 4) not in found.index and len(found) == 9
+    own = made[(made.method == "naive") & (made.delay == 2) & (made.horizon == 2) & made.solved]
+    assert found["naive", 2] == pytest.approx(own.groupby("level")["length"].mean().mean())
 
 
 def test_the_papers_lines():

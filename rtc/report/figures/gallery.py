@@ -16,6 +16,7 @@ from rtc.report.figures import (
     masks,
     paired,
     smoothness,
+    solve_time,
     training,
 )
 from rtc.report.figures.style import note_on_top, save_figure
@@ -52,6 +53,7 @@ GALLERY: dict[str, Callable[[Material], Figure]] = {
     "solve_rate_map": lambda m: heat.solve_rate_map(m.evaluations),
     "paired_differences": lambda m: paired.paired_differences(m.paired),
     "smoothness": lambda m: smoothness.smoothness_against_delay(m.evaluations),
+    "time_to_solve": lambda m: solve_time.time_to_solve_against_delay(m.evaluations),
     "solve_rate_against_time": lambda m: cost.solve_rate_against_time(m.evaluations, m.timings),
     "figure_7": lambda m: ablation.paper_figure_7(m.evaluations),
     "figure_8": lambda m: masks.paper_figure_8(*m.cell),
