@@ -28,7 +28,7 @@ from rtc.flow import (
     sample,
 )
 from rtc.flow.loading import LoadedPolicy
-from rtc.methods import make_method
+from rtc.methods import METHODS, Stateless, make_method
 from rtc.methods.interface import Context
 from rtc.types import _arguments, checked
 
@@ -291,8 +291,7 @@ UNCHECKED = (
 # Without jax: these look at their arrays themselves.
 UNCHECKED += ("storage.video.",)
 # What a method without state writes: `Stateless.__call__` has checked the same arguments.
-UNCHECKED += ("Stateless.chunk", "Naive.chunk", "Realtime.chunk", "TrainingTimeRealtime.chunk")
-UNCHECKED += ("DiffuserOverwrite.chunk", "Paint.chunk", "Blend.chunk", "Requery.chunk")
+UNCHECKED += tuple(f"{kind.__name__}.chunk" for kind in (Stateless, *METHODS.values()))
 # Called by the trainer alone, with what it made itself; the losses behind them are checked.
 UNCHECKED += ("rtc.training.objectives.",)
 
