@@ -1,6 +1,6 @@
 """A trained policy runs on its level: ten lines.
 
-python examples/run_policy.py results/policies/h17_unicycle/flow/seed_0
+python examples/run_policy.py results/policies/mjc_swimmer/flow/seed_0
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Looks into one decision of a trained policy: how a chunk forms, with guidance and without.
 
     python examples/visualize_flow_matching.py results
-    python examples/visualize_flow_matching.py results --level-path h17_unicycle \\
+    python examples/visualize_flow_matching.py results --level-path mjc_swimmer \\
         --config.inference-delay 2 --config.execute-horizon 4 --output-dir my_plots
 
 It rolls the environment to a real decision under delay, makes the chunk twice from the same
