@@ -51,8 +51,9 @@ def test_the_paper_s_scale_is_planned_in_five_seconds(seconds_to_plan):
 def test_the_heads_that_a_method_acts_with_are_trained_first(workspace):
     """Those of its own level and seed: one policy is enough. No other method waits for one."""
     arguments = "--configfile", "config/methods.yaml", "--config", "policies={flow: {seeds: 2}}"
+    arguments += ("evaluation={methods_per_job: 1}",)
     for method, heads in (("a2c2", 1), ("requery", 0)):
-        target = f"results/evaluations/h17_unicycle/flow/seed_1/{method}.csv"
+        target = f"results/evaluations/mjc_swimmer/flow/seed_1/{method}.csv"
         plan = workspace.run("snakemake", "-c4", "-n", target, *arguments)
         jobs = jobs_of(plan.stdout + plan.stderr)
         assert (jobs["policy_flow"], jobs["evaluation"]) == (1, 1)
