@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -126,15 +126,20 @@ def load_policy(path: str | Path, epoch: int | None = None) -> LoadedPolicy:
 
 def read_policy_info(path: str | Path) -> dict[str, Any]:
     """What `policy.json` in the folder `path` says. Raises ArtifactError naming the file."""
-    file = Path(path) / "policy.json"
+    return read_info(Path(path) / "policy.json", REQUIRED)
+
+
+def read_info(file: Path, required: Sequence[str]) -> dict[str, Any]:
+    """What the JSON file of an artifact says, which has these keys. Raises ArtifactError."""
+    repair = mend_command(file.parent)
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
-        missing = [key for key in REQUIRED if key not in info]
+        missing = [key for key in required if key not in info]
     except (OSError, ValueError, TypeError) as error:
         why = "missing" if not file.exists() else f"damaged ({type(error).__name__}: {error})"
-        raise ArtifactError(f"{file}: {why}; run: {mend_command(Path(path))}") from error
+        raise ArtifactError(f"{file}: {why}; run: {repair}") from error
     if missing:
-        raise ArtifactError(f"{file}: no key {missing[0]!r}; run: {mend_command(Path(path))}")
+        raise ArtifactError(f"{file}: no key {missing[0]!r}; run: {repair}")
     return info
 
 

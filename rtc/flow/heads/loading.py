@@ -1,6 +1,5 @@
 """A trained head from its folder, a folder like a policy's: `head.json` and its checkpoint."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rtc.errors import ArtifactError
 from rtc.flow.heads.interface import Head, Sizes
 from rtc.flow.heads.registry import make_head
-from rtc.storage.checkpoints import list_checkpoints, mend_command, restore_checkpoint
+from rtc.flow.loading import read_info
+from rtc.storage.checkpoints import list_checkpoints, restore_checkpoint
 
 # What head.json must say for a head to be built from it.
 REQUIRED = ("level", "policy", "head", "options", "sizes")
@@ -37,7 +36,7 @@ def load_head(path: str | Path) -> LoadedHead:
     incomplete or damaged.
     """
     path = Path(path)
-    info = _read_info(path)
+    info = read_info(path / "head.json", REQUIRED)
     kind = make_head(info["head"], info["options"], f"{path}/head.json")
     graph, state = nnx.split(
         nnx.eval_shape(lambda: kind.network(Sizes(**info["sizes"]), nnx.Rngs(0)))
@@ -45,16 +44,3 @@ def load_head(path: str | Path) -> LoadedHead:
     epoch = max(list_checkpoints(path / "checkpoints"), default=0)
     found = restore_checkpoint(path / "checkpoints" / str(epoch), nnx.to_pure_dict(state))
     return LoadedHead(nnx.merge(graph, jax.tree.map(jnp.asarray, found)), kind, info)
-
-
-def _read_info(path: Path) -> dict[str, Any]:
-    file = path / "head.json"
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-        missing = [key for key in REQUIRED if key not in info]
-    except (OSError, ValueError, TypeError) as error:
-        why = "missing" if not file.exists() else f"damaged ({type(error).__name__}: {error})"
-        raise ArtifactError(f"{file}: {why}; run: {mend_command(path)}") from error
-    if missing:
-        raise ArtifactError(f"{file}: no key {missing[0]!r}; run: {mend_command(path)}")
-    return info
