@@ -11,7 +11,8 @@ from rtc.levels import SimParams
 from rtc.physics.bodies import Body, Catalogue, Touch, catalogue
 from rtc.physics.circle_contacts import circle_circle, circle_polygon
 from rtc.physics.geometry import Sides
-from rtc.physics.points import Point, Points, no_points, pack, recall, write_row
+from rtc.physics.packed import Packed, pack, table
+from rtc.physics.points import Point, Points, Who, no_points, recall, store
 from rtc.physics.polygon_polygon import polygon_polygon
 from rtc.physics.queue import Next, pop, turns_of
 from rtc.physics.resting import circles_rest, circles_rest_on_polygons, polygons_rest
@@ -89,13 +90,13 @@ def _append(
         a, b = books[0].pick(nxt.a), books[1].pick(nxt.b)
         touches = kind.meet(books, a, b)
         who, what = _describe(params, kind, books[0].nobody, nxt, a, b, touches)
-        sums = recall(memory, who[:, 0])
-        for k, row in enumerate((used + turn, used + turns + seconds)[: kind.points]):
-            points = Points(
-                *(write_row(rows, row, new[k]) for rows, new in zip(points, (who, what, sums)))
-            )
+        number = who.numbers.number
+        new = Points(who, what, recall(memory, number))
+        rows = (used + turn, used + turns + seconds)
+        for row, point in zip(rows, zip(*(part.rows for part in new))):
+            points = store(points, row, Points(*point))
         if kind.points == 2:
-            seconds += jnp.any(who[1, 0] != NO_POINT).astype(jnp.int32)
+            seconds += jnp.any(number[1] != NO_POINT).astype(jnp.int32)
         return nxt.key, seconds, points
 
     start = jnp.full(keys.shape[1:], -1, jnp.int32)
@@ -111,16 +112,17 @@ def _describe(
     a: Body,
     b: Body,
     touches: tuple[Touch, ...],
-) -> tuple[Int[Array, "k 4 b"], Array]:
-    """The points of one pair of each environment, packed."""
+) -> tuple[Packed[Who], Packed[Point]]:
+    """The points of one pair of each environment, a row for each."""
 
     @stage
-    def packed(nxt: Next, a: Body, b: Body, touches: tuple[Touch, ...]) -> tuple[Array, Array]:
+    def packed(
+        nxt: Next, a: Body, b: Body, touches: tuple[Touch, ...]
+    ) -> tuple[Packed[Who], Packed[Point]]:
         points = [
-            pack(_point(params, kind, k, nobody, nxt, a, b, touch))
-            for k, touch in enumerate(touches)
+            _point(params, kind, k, nobody, nxt, a, b, touch) for k, touch in enumerate(touches)
         ]
-        return tuple(jnp.stack(part) for part in zip(*points))
+        return tuple(table([pack(part) for part in parts]) for parts in zip(*points))
 
     return packed(nxt, a, b, touches)
 
@@ -134,7 +136,7 @@ def _point(
     a: Body,
     b: Body,
     touch: Touch,
-) -> Point:
+) -> tuple[Who, Point]:
     active = nxt.found & touch.active
     a_arm, b_arm = touch.point - a.placed.position, touch.point - b.placed.position
     approach = (b.velocity + turning(b.spin, b_arm)) - (a.velocity + turning(a.spin, a_arm))
@@ -148,11 +150,13 @@ def _point(
     )
     number = kind.first_number + kind.points * nxt.slot + k
     batch = kind.first_batch + k * kind.pairs.batches + nxt.batch
-    return Point(
+    who = Who(
         number=jnp.where(active, number, NO_POINT),
         batch=jnp.where(nxt.found, batch, NO_POINT),
         a=jnp.where(active, a.row, nobody),
         b=jnp.where(active, b.row, nobody),
+    )
+    return who, Point(
         place=touch.point,
         normal=touch.normal,
         target=push - bounce,

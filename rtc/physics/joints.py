@@ -7,16 +7,19 @@ share of the gap (position correction), which contacts of the same iteration see
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rtc.levels import SimParams
+from rtc.physics.packed import formula
 from rtc.physics.scene import Scene, body_field
-from rtc.physics.state import Motion
+from rtc.physics.state import JointImpulses, Motion
 from rtc.physics.vector import Turn, Vec, cross, length, nonzero, rotate, turning
 from rtc.types import Array, Float
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True, eq=False)
 class End:
     """One side of a joint. row: in the state, None if the body is fixed. The rest as in jax2d;
@@ -30,11 +33,13 @@ class End:
     angle: float
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True, eq=False)
 class Joint:
     """A joint that acts. slot: its place in the level. rotation: the angle of b against a that
     counts as zero. low, high: limits of the angle from there, used if `limited`."""
 
+    params: SimParams
     slot: int
     a: End
     b: End
@@ -45,21 +50,18 @@ class Joint:
     high: float
 
 
-class Half(NamedTuple):
-    """What a joint sees of one of its bodies, each [b]."""
+class Speed(NamedTuple):
+    """Of a body, each [b]: velocity in m/s, spin in rad/s."""
 
-    position: Vec
     velocity: Vec
     spin: Array
 
-    def packed(self) -> Float[Array, "5 b"]:
-        """All of it in one array."""
-        return jnp.stack([*self.position, *self.velocity, self.spin])
 
-    @classmethod
-    def of(cls, packed: Float[Array, "5 b"]) -> "Half":
-        """Out of one array."""
-        return cls(Vec(*packed[0:2]), Vec(*packed[2:4]), packed[4])
+class Half(NamedTuple):
+    """What a joint sees of one of its bodies. place: m."""
+
+    place: Vec
+    speed: Speed
 
 
 class Lever(NamedTuple):
@@ -71,11 +73,6 @@ class Lever(NamedTuple):
     a: Vec
     b: Vec
     angle: Array
-
-    @classmethod
-    def of(cls, packed: Float[Array, "5 b"]) -> "Lever":
-        """Out of one array."""
-        return cls(Vec(*packed[0:2]), Vec(*packed[2:4]), packed[4])
 
 
 def acting_joints(scene: Scene) -> tuple[Joint, ...]:
@@ -91,6 +88,7 @@ def acting_joints(scene: Scene) -> tuple[Joint, ...]:
             continue
         found.append(
             Joint(
+                params=level.params,
                 slot=slot,
                 a=_end(scene, a, joint["a_relative_pos"][slot]),
                 b=_end(scene, b, joint["b_relative_pos"][slot]),
@@ -118,14 +116,14 @@ def _end(scene: Scene, body: int, anchor: Float[np.ndarray, "2"]) -> End:
     )
 
 
-def lever(joint: Joint, motion: Motion) -> Float[Array, "5 b"]:
-    """Arms and relative angle at the start of a substep, a packed `Lever`."""
+def lever(joint: Joint, motion: Motion) -> Lever:
+    """Arms and relative angle at the start of a substep."""
 
     def arm(end: End, angle: Array) -> Vec:
         return rotate(Turn(jnp.cos(angle), jnp.sin(angle)), Vec(*map(jnp.float32, end.anchor)))
 
     a, b = (_angle(end, motion) for end in (joint.a, joint.b))
-    return jnp.stack([*arm(joint.a, a), *arm(joint.b, b), b - a - joint.rotation])
+    return Lever(arm(joint.a, a), arm(joint.b, b), b - a - joint.rotation)
 
 
 def _angle(end: End, motion: Motion) -> Array:
@@ -134,92 +132,78 @@ def _angle(end: End, motion: Motion) -> Array:
     return motion.angle[end.row]
 
 
-@dataclass(frozen=True, eq=False)
-class Visit:
-    """One visit of the solver to a joint, in two stages. Halves and levers come packed."""
+@formula
+def pull(joint: Joint, lever: Lever, a: Half, b: Half) -> Vec:
+    """The impulse on a; b takes the opposite.
 
-    joint: Joint
-    params: SimParams
+    impulse = stiffness (dv + c gap) / (1/m_a + 1/m_b + (r_a x u)^2 / I_a + (r_b x u)^2 / I_b),
+    u being the direction of the relative velocity dv of the anchors.
+    """
+    anchor_a, anchor_b = a.place + lever.a, b.place + lever.b
+    meeting = _meeting_point(joint, anchor_a, anchor_b)
 
-    def pull(self, arms: Array, a: Array, b: Array) -> Float[Array, "2 b"]:
-        """The impulse on a; b takes the opposite.
+    def there(half: Half) -> Vec:
+        return half.speed.velocity + turning(half.speed.spin, meeting - half.place)
 
-        impulse = stiffness (dv + c gap) / (1/m_a + 1/m_b + (r_a x u)^2 / I_a + (r_b x u)^2 / I_b),
-        u being the direction of the relative velocity dv of the anchors.
-        """
-        arms, a, b = Lever.of(arms), Half.of(a), Half.of(b)
-        first, second = self.joint.a, self.joint.b
-        to_a, to_b = first.inverse_mass, second.inverse_mass
-        anchor_a, anchor_b = a.position + arms.a, b.position + arms.b
-        meeting = _meeting_point(to_a, to_b, anchor_a, anchor_b)
-        slip = (b.velocity + turning(b.spin, meeting - b.position)) - (
-            a.velocity + turning(a.spin, meeting - a.position)
-        )
-        direction = slip * (1 / nonzero(length(slip)))
-        give = (to_a + to_b or 1.0) + (
-            jnp.square(cross(arms.a, direction)) * first.inverse_inertia
-            + jnp.square(cross(arms.b, direction)) * second.inverse_inertia
-        )
-        gap = anchor_b - anchor_a
-        impulse = (slip + gap * self.params.baumgarte_coefficient_joints_v) * (
-            self.params.joint_stiffness / nonzero(give)
-        )
-        return jnp.stack(impulse)
-
-    def move(self, arms: Array, a: Array, b: Array, impulse: Array, side: str) -> Array:
-        """Body a or b ("a", "b") afterwards, packed: pulled, twisted and shifted."""
-        lever, half_a, half_b = Lever.of(arms), Half.of(a), Half.of(b)
-        twist = self.twist(arms, a, b, impulse)
-        first, second = self.joint.a, self.joint.b
-        gap = (half_b.position + lever.b) - (half_a.position + lever.a)
-        share = self.params.baumgarte_coefficient_joints_p / (
-            first.inverse_mass + second.inverse_mass or 1.0
-        )
-        end, half, arm, sign = {
-            "a": (first, half_a, lever.a, 1.0),
-            "b": (second, half_b, lever.b, -1.0),
-        }[side]
-        pull = Vec(*impulse)
-        turn = cross(arm, pull) + twist
-        return Half(
-            half.position + gap * (sign * share * end.inverse_mass),
-            half.velocity + pull * (sign * end.inverse_mass),
-            half.spin + turn * (sign * end.inverse_inertia),
-        ).packed()
-
-    def tally(self, arms: Array, a: Array, b: Array, impulse: Array, sums: Array) -> Array:
-        """The summed impulse and twist [3, b]. That of a limit is not remembered."""
-        twist = self.twist(arms, a, b, impulse)
-        kept = sums[2] + twist if self.joint.fixed else jnp.zeros_like(twist)
-        return jnp.stack([sums[0] + impulse[0], sums[1] + impulse[1], kept])
-
-    def twist(self, arms: Array, a: Array, b: Array, impulse: Array) -> Float[Array, " b"]:
-        """Angular impulse on a: of a fixed joint, or of a limit that is being overrun.
-
-        A limit acts only while b is beyond it and moves further out.
-        """
-        first, second = self.joint.a, self.joint.b
-        lever, pull = Lever.of(arms), Vec(*impulse)
-        spin_a = Half.of(a).spin + cross(lever.a, pull) * first.inverse_inertia
-        spin_b = Half.of(b).spin - cross(lever.b, pull) * second.inverse_inertia
-        spin, angle = spin_b - spin_a, lever.angle
-        inertia = first.inverse_inertia + second.inverse_inertia or 1.0
-        if self.joint.fixed:
-            correction = angle * self.params.baumgarte_coefficient_fjoint_av
-            return (spin + correction) * (1 / inertia)
-        if not self.joint.limited:
-            return jnp.zeros_like(spin)
-        within = jnp.clip(angle, self.joint.low, self.joint.high)
-        correction = (angle - within) * self.params.baumgarte_coefficient_rjoint_limit_av
-        outwards = (within != angle) & (jnp.sign(spin) == jnp.sign(correction))
-        return jnp.where(outwards, (spin + correction) * (1 / inertia), 0.0)
+    slip = there(b) - there(a)
+    direction = slip * (1 / nonzero(length(slip)))
+    give = (joint.a.inverse_mass + joint.b.inverse_mass or 1.0) + (
+        jnp.square(cross(lever.a, direction)) * joint.a.inverse_inertia
+        + jnp.square(cross(lever.b, direction)) * joint.b.inverse_inertia
+    )
+    push = slip + (anchor_b - anchor_a) * joint.params.baumgarte_coefficient_joints_v
+    return push * (joint.params.joint_stiffness / nonzero(give))
 
 
-def _meeting_point(to_a: float, to_b: float, anchor_a: Vec, anchor_b: Vec) -> Vec:
+def _meeting_point(joint: Joint, anchor_a: Vec, anchor_b: Vec) -> Vec:
     """Where the anchors are taken to be: between them, nearer to the heavier body."""
-    if to_a == 0:
+    if joint.a.inverse_mass == 0:
         return anchor_a
-    if to_b == 0:
+    if joint.b.inverse_mass == 0:
         return anchor_b
-    weight_a, weight_b = 1 / to_a, 1 / to_b
-    return (anchor_a * weight_a + anchor_b * weight_b) * (1 / (weight_a + weight_b))
+    mass_a, mass_b = 1 / joint.a.inverse_mass, 1 / joint.b.inverse_mass
+    return (anchor_a * mass_a + anchor_b * mass_b) * (1 / (mass_a + mass_b))
+
+
+def twist(joint: Joint, lever: Lever, a: Half, b: Half, impulse: Vec) -> Float[Array, " b"]:
+    """Angular impulse on a: of a fixed joint, or of a limit that is being overrun.
+
+    A limit acts only while b is beyond it and moves further out.
+    """
+    spin_a = a.speed.spin + cross(lever.a, impulse) * joint.a.inverse_inertia
+    spin_b = b.speed.spin - cross(lever.b, impulse) * joint.b.inverse_inertia
+    spin, angle, params = spin_b - spin_a, lever.angle, joint.params
+    inertia = 1 / (joint.a.inverse_inertia + joint.b.inverse_inertia or 1.0)
+    if joint.fixed:
+        return (spin + angle * params.baumgarte_coefficient_fjoint_av) * inertia
+    if not joint.limited:
+        return jnp.zeros_like(spin)
+    within = jnp.clip(angle, joint.low, joint.high)
+    correction = (angle - within) * params.baumgarte_coefficient_rjoint_limit_av
+    outwards = (within != angle) & (jnp.sign(spin) == jnp.sign(correction))
+    return jnp.where(outwards, (spin + correction) * inertia, 0.0)
+
+
+@formula
+def moved(joint: Joint, end: End, lever: Lever, a: Half, b: Half, impulse: Vec) -> Half:
+    """The body at an end of the joint afterwards: pulled, twisted and shifted."""
+    half, arm, sign = (a, lever.a, 1.0) if end is joint.a else (b, lever.b, -1.0)
+    turn = cross(arm, impulse) + twist(joint, lever, a, b, impulse)
+    gap = (b.place + lever.b) - (a.place + lever.a)
+    mass = joint.a.inverse_mass + joint.b.inverse_mass or 1.0
+    share = joint.params.baumgarte_coefficient_joints_p / mass
+    speed = Speed(
+        half.speed.velocity + impulse * (sign * end.inverse_mass),
+        half.speed.spin + turn * (sign * end.inverse_inertia),
+    )
+    return Half(half.place + gap * (sign * share * end.inverse_mass), speed)
+
+
+@formula
+def tally(
+    joint: Joint, lever: Lever, a: Half, b: Half, impulse: Vec, sums: JointImpulses
+) -> JointImpulses:
+    """The summed impulse and twist. That of a limit is not remembered."""
+    turn = twist(joint, lever, a, b, impulse)
+    kept = sums.twist + turn if joint.fixed else jnp.zeros_like(turn)
+    return JointImpulses(sums.linear + impulse, kept)

@@ -2,9 +2,12 @@
 
 from typing import NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 
 from rtc.types import Array
+
+T = TypeVar("T")
 
 
 class Vec(NamedTuple):
@@ -31,9 +34,6 @@ class Turn(NamedTuple):
 
     cos: Array
     sin: Array
-
-
-V = TypeVar("V", Vec, Turn)
 
 
 def dot(u: Vec, v: Vec) -> Array:
@@ -71,9 +71,9 @@ def length(v: Vec) -> Array:
     return jnp.sqrt(dot(v, v))
 
 
-def select(condition: Array, u: V, v: V) -> V:
-    """`u` where the condition holds, else `v`; for vectors and for rotations."""
-    return type(u)(*(jnp.where(condition, p, q) for p, q in zip(u, v)))
+def select(condition: Array, u: T, v: T) -> T:
+    """`u` where the condition holds, else `v`, number by number."""
+    return jax.tree.map(lambda p, q: jnp.where(condition, p, q), u, v)
 
 
 def nonzero(x: Array) -> Array:
