@@ -184,8 +184,8 @@ def test_same_bits_whatever_the_batching():
 def test_the_cpu_always_plays_as_many_side_by_side():
     assert {slot_count(n, m, "cpu") for n in (1, 300) for m in (1, 64, 2048)} == {CPU_SLOTS}
     assert slot_count(2048, 2048, "gpu") == 2048
-    assert slot_count(2048, 1000, "gpu") == 1024
-    assert slot_count(10, 2048, "gpu") == 64
+    assert slot_count(2048, 1000, "gpu") == 1008
+    assert slot_count(10, 2048, "gpu") == 16
 
 
 def test_first_rollouts_do_not_depend_on_how_many_there_are():
