@@ -8,6 +8,7 @@ from rtc.config.method_options import Surface
 from rtc.config.sections import (
     Cell,
     Configuration,
+    EvaluationConfig,
     HeadConfig,
     ImportedPolicy,
     MethodConfig,
@@ -132,6 +133,17 @@ def check_methods(methods: Mapping[str, MethodConfig], policies: Policies) -> No
                     f"{where}.policy: the objective of {method.policy!r} was {trained}; "
                     f"name a policy trained with {' or '.join(wanted)}"
                 )
+
+
+def check_kicks(config: EvaluationConfig) -> None:
+    """Raises ConfigError where kicks have no strength, or a strength and no chance."""
+    given = {"kick_probability": config.kick_probability, "kick_scale": config.kick_scale}
+    for key, other in (tuple(given), tuple(given)[::-1]):
+        if given[key] and not given[other]:
+            raise ConfigError(
+                f"evaluation.{other}: 0, but {key} is {given[key]:g}; expected both above 0, or "
+                f"both 0 (no kicks)"
+            )
 
 
 def check_heads(heads: Mapping[str, HeadConfig], policies: Policies) -> None:

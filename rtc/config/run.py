@@ -16,6 +16,7 @@ from rtc.config.checks import (
     check_epoch,
     check_forecast,
     check_heads,
+    check_kicks,
     check_levels,
     check_methods,
     check_sizes,
@@ -125,12 +126,16 @@ def _load(config: Mapping[str, Any], find_artifact: FindArtifact) -> RunConfig:
     check_sizes(sections, policies, chunk_size)
     check_methods(methods, policies)
     check_heads(heads, policies)
+    check_kicks(sections.evaluation)
     check_weak_epochs(methods, {name: (a.path, a.epochs) for name, a in artifacts.items()})
     delays = {name: found.simulated_delay for name, found in artifacts.items()}
     delays |= {
         n: trained_delay(vars(p)) for n, p in policies.items() if isinstance(p, PolicyConfig)
     }
     notes = [prefix_note(label, m, delays.get(m.policy), cells) for label, m in methods.items()]
+    if disturbances := sections.evaluation.disturbances:
+        told = ", ".join(f"{key} {value:g}" for key, value in disturbances.items())
+        notes.append(f"evaluations are disturbed: {told}")
     built = {"policies": policies, "methods": methods, "heads": heads}
     built |= {"cells": cells, "chunk_size": chunk_size, "notes": tuple(filter(None, notes))}
     # Last, so that what is wrong for all levels is not said of one.

@@ -397,10 +397,37 @@ class EvaluationConfig:
     methods_per_job: Annotated[
         int, Meta(ge=1, le=1024, description="Methods of a policy that share a process.")
     ] = 1
+    action_noise: Annotated[
+        Annotated[float, Meta(ge=0, le=10)] | None,
+        Meta(
+            description="Standard deviation of the noise on actions in evaluations alone; null "
+            "takes env.action_noise."
+        ),
+    ] = None
+    kick_probability: Annotated[
+        Share, Meta(description="Of a kick of the agent's own bodies, for each step; 0 for none.")
+    ] = 0.0
+    kick_scale: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Standard deviation of a kick's changes of velocity, in median speeds of "
+            "the agent's own bodies.",
+        ),
+    ] = 0.0
 
     def steps_of(self, method: MethodConfig) -> int:
         """Euler steps of a chunk under `method`."""
         return self.flow_steps if method.flow_steps is None else method.flow_steps
+
+    @property
+    def disturbances(self) -> dict[str, float]:
+        """What makes the evaluation harder than the training was, by key; those that are unset
+        left out."""
+        kicks = {"kick_probability": self.kick_probability, "kick_scale": self.kick_scale}
+        noise = {} if self.action_noise is None else {"action_noise": self.action_noise}
+        return noise | (kicks if self.kick_probability else {})
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Engine(Protocol):
 
     def replay(self, state: PyTree, done: Bool[Array, " b"]) -> PyTree: ...
 
+    def push(self, state: PyTree, change: Float[Array, "b m 2"]) -> PyTree: ...
+
     def from_kinetix(self, env_state: PyTree) -> PyTree: ...
 
     def to_kinetix(self, state: PyTree) -> PyTree: ...
@@ -114,6 +116,11 @@ class Env:
     def replay(self, state: PyTree, done: Bool[Array, " b"]) -> PyTree:
         """Environments with `done` start the level again, the others stay as they are."""
         return self._replay(state, done)
+
+    @checked(m="observation.bodies.size")
+    def push(self, state: PyTree, change: Float[Array, "b m 2"]) -> PyTree:
+        """The state after the velocities of the observed bodies changed by `change` (m/s)."""
+        return self._physics.push(state, change)
 
     @checked()
     def take(self, state: PyTree, index: Int[Array, " k"]) -> PyTree:

@@ -59,6 +59,17 @@ class KinetixEngine:
         start = jax.tree.map(jnp.asarray, kinetix_state(self.level))
         return jax.tree.map(choose, state, start)
 
+    def push(self, state: PyTree, change: Float[Array, "b m 2"]) -> PyTree:
+        """Adds to the velocities of the observed bodies, in the order of the observation."""
+        check_state(self, state, change=change)
+        polygons = self.level.static.num_polygons
+        bodies = jnp.concatenate([state.polygon.velocity, state.circle.velocity], axis=1)
+        bodies = bodies.at[:, self.spec.bodies].add(change)
+        return state.replace(
+            polygon=state.polygon.replace(velocity=bodies[:, :polygons]),
+            circle=state.circle.replace(velocity=bodies[:, polygons:]),
+        )
+
     def from_kinetix(self, env_state: PyTree) -> PyTree:
         """The state itself."""
         check_kinetix_state(self.level, env_state)

@@ -17,6 +17,7 @@ from rtc.physics.observation import observation_spec
 from rtc.physics.state import State, initial_state
 from rtc.physics.step import Outcome, make_dynamics, substep
 from rtc.physics.tiles import in_tiles
+from rtc.physics.vector import Vec
 from rtc.types import Array, Bool, Float, PyTree
 
 
@@ -101,6 +102,14 @@ class SpecialisedEngine:
             memory=state.memory._replace(used=jnp.where(done, 0, state.memory.used)),
             timestep=jnp.where(done, 0, state.timestep),
         )
+
+    def push(self, state: State, change: Float[Array, "b m 2"]) -> State:
+        """Adds to the velocities of the observed bodies, in the order of the observation."""
+        check_state(self, state, change=change)
+        x, y = change.transpose(2, 1, 0)
+        velocity = state.motion.velocity
+        pushed = Vec(velocity.x.at[self._rows].add(x), velocity.y.at[self._rows].add(y))
+        return state._replace(motion=state.motion._replace(velocity=pushed))
 
     def from_kinetix(self, env_state: PyTree) -> State:
         """Keeps what can change: motion, impulses of joints and contacts, the time."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from rtc.config.cells import cell_name
 from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig
+from rtc.evaluate.kicks import Kicks
 from rtc.levels import Level
 from rtc.storage.checkpoints import tree_digest
 from rtc.storage.io import atomic_path
@@ -29,6 +30,7 @@ def fingerprint(
     config: EvaluationConfig,
     policies: PyTree,
     seeds: tuple[int, int],
+    kicks: Kicks | None = None,
 ) -> dict[str, Any]:
     """Returns what the numbers of a cell follow from, as JSON values.
 
@@ -36,7 +38,7 @@ def fingerprint(
     sweep that is widened, or that ran out of memory, keeps what it has. policies: parameters of
     all networks, heads among them. seeds: (root, policy).
     """
-    return {
+    basis = {
         "level": level.digest,
         "env": [env.engine, env.action_noise, env.reward],
         "method": [method.method, sorted(method.options.items())],
@@ -47,6 +49,7 @@ def fingerprint(
         "policies": [None if policy is None else tree_digest(policy) for policy in policies],
         "seeds": list(seeds),
     }
+    return basis | ({} if kicks is None else {"kicks": [kicks.probability, kicks.speed]})
 
 
 def save_cell(

@@ -1,8 +1,8 @@
 """The observation that will hold when a chunk takes over, for methods whose entry asks for it.
 
 The level is rolled on from now, for the delay that the method is told, with the actions that the
-chunk in execution holds, without noise on them and without what `act` would make of them. The
-oracle rolls on the simulation itself, a model one whose level differs.
+chunk in execution holds, without noise on them, without kicks and without what `act` would make
+of the actions. The oracle rolls on the simulation itself, a model one whose level differs.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ def scaled_level(level: Level, model: ForecastModel) -> Level:
 
 def foresee(scene: Scene, plan: Plan, slots: Slots) -> Array:
     """Returns the observation [b, o] that the scene's forecaster expects when the new chunk is
-    ready, after the told delay: the actions of the chunk in execution, without noise."""
+    ready, after the told delay: the actions of the chunk in execution, without noise or kicks."""
 
     def step(state: tuple[Array, PyTree, Array]) -> tuple[Array, PyTree, Array]:
         index, env, _ = state

@@ -1,6 +1,6 @@
 """The evaluation stage: methods on one policy of one level, all cells, one compilation each."""
 
-import json
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +26,11 @@ from rtc.evaluate.finished import (
     save_cell,
 )
 from rtc.evaluate.forecast import make_forecaster
+from rtc.evaluate.kicks import Kicks
 from rtc.evaluate.noise import make_streams
 from rtc.evaluate.program import Program, make_plan, make_program, play_cell, slot_count, warm_up
+from rtc.evaluate.reference import make_kicks
+from rtc.evaluate.rows import cell_row, metadata, rollout_table
 from rtc.evaluate.scene import Scene, make_scene
 from rtc.evaluate.tally import used_actions
 from rtc.evaluate.timing import time_method
@@ -39,7 +42,7 @@ from rtc.methods import make_method
 from rtc.physics.observation import own_body_mask
 from rtc.storage.checkpoints import mend_command
 from rtc.storage.io import write_csv
-from rtc.storage.tables import EVALUATION_COLUMNS, cell_means, write_rollouts
+from rtc.storage.tables import EVALUATION_COLUMNS, write_rollouts
 from rtc.types import PyTree
 
 logger = logging.getLogger("rtc")
@@ -99,6 +102,7 @@ def evaluate_methods(
     *,
     seed: int,
     heads: Mapping[str, Path] = MappingProxyType({}),
+    reference: Path | None = None,
     state_dir: Path | None = None,
     code: Mapping[str, str] | None = None,
 ) -> None:
@@ -106,22 +110,29 @@ def evaluate_methods(
 
     methods: by their keys in the config. outputs: files of each, in the same order. seed: of the
     run; every method gets the same noise from it. heads: folders of the heads that the methods
-    name. state_dir: where finished cells are kept until
+    name. reference: policy whose naive play is the measure of kicks, None for the one evaluated;
+    where policies are compared, give one for all. state_dir: where finished cells are kept until
     the outputs stand; None keeps none. code: digest of each method's code; if given, finished
     methods are kept there too, and one that comes again unchanged is not played again.
     Raises ConfigError on an impossible cell or option, ArtifactError on a policy or head that
     cannot be read or is of another level.
     """
     known: dict[Any, Callable] = {}
+    kicks = _kicks(level, env, reference or policy_dir, config, seed)
+    if config.action_noise is not None:
+        env = dataclasses.replace(env, action_noise=config.action_noise)
     with tqdm(unit="rollout", desc=level.name, disable=None) as bar:
         for (label, method), files in zip(methods.items(), outputs, strict=True):
-            scene, policies, keys = load_scene(level, env, policy_dir, label, method, config, heads)
+            scene, policies, keys = load_scene(
+                level, env, policy_dir, label, method, config, heads, kicks
+            )
             cells = parse_cells(config.cells, scene.merge(policies)[0].action_chunk_size)
             bar.total = len(methods) * len(cells) * config.rollouts
             folder = None
             if state_dir is not None:
                 folder = Path(state_dir, level.name, method.policy, f"seed_{keys['seed']}", label)
-            basis = fingerprint(level, env, method, config, policies, (seed, keys["seed"]))
+            seeds = seed, keys["seed"]
+            basis = fingerprint(level, env, method, config, policies, seeds, kicks)
             if code is not None:
                 basis |= {"code": code[label], "cells": [cell_name(cell) for cell in cells]}
             with resume_state(folder, basis) as state:
@@ -170,9 +181,12 @@ def _write(
     tables: Sequence[pd.DataFrame],
     timing: pd.DataFrame,
 ) -> None:
-    rows = [cell_row(scene, method, table) for table in tables]
-    metadata = _metadata(method, config)
-    write_rollouts(files.parquet, pd.concat(tables, ignore_index=True), metadata)
+    disturbances = config.disturbances
+    if scene.kicks is not None:
+        disturbances["kick_speed"] = scene.kicks.speed
+    rows = [cell_row(scene, method, table, disturbances) for table in tables]
+    about = metadata(method, config) | disturbances
+    write_rollouts(files.parquet, pd.concat(tables, ignore_index=True), about)
     write_csv(files.timing, timing)
     write_csv(files.csv, pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS)))
 
@@ -185,6 +199,7 @@ def load_scene(
     method: MethodConfig,
     config: EvaluationConfig,
     heads: Mapping[str, Path],
+    kicks: Kicks | None = None,
 ) -> tuple[Scene, PyTree, dict[str, Any]]:
     """Returns the scene, the networks' parameters, and the keys that all rows share."""
     made = make_method(method, label)
@@ -208,6 +223,7 @@ def load_scene(
         heads=[_load_head(heads[name], environment, loaded).network for name in method.heads],
         forecaster=make_forecaster(environment, env, method),
         own=None if method.forecast == "none" else own_body_mask(level),
+        kicks=kicks,
     )
     keys = {
         "level": level.name,
@@ -216,6 +232,21 @@ def load_scene(
         "method": label,
     }
     return scene, policies, keys
+
+
+def _kicks(
+    level: Level, env: EnvConfig, folder: Path, config: EvaluationConfig, seed: int
+) -> Kicks | None:
+    """Kicks as the config asks for them. folder: of the policy whose play is their measure; it
+    plays under the benchmark's own noise."""
+    if not config.kick_probability:
+        return None
+    naive = MethodConfig("naive", "reference", {})
+    scene, policies, keys = load_scene(level, env, folder, "reference", naive, config, {})
+    streams = make_streams(seed, level.name, keys["seed"])
+    kicks = make_kicks(scene, policies, streams, config.kick_probability, config.kick_scale)
+    logger.info("kicks on %s: standard deviation %.4f m/s", level.name, kicks.speed)
+    return kicks
 
 
 def _policy_seed(loaded: LoadedPolicy, policy_dir: Path) -> int:
@@ -291,46 +322,3 @@ def play_cells(
             *(int(done[0]["solved"].sum()), rollouts, done[1], time.perf_counter() - begun),
         )
     return tables
-
-
-def rollout_table(keys: dict[str, Any], cell: Cell, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Returns one row per rollout of a cell, as `rtc.storage.tables.rollout_schema` has it."""
-    fixed = isinstance(cell.delay, int)
-    columns = keys | {
-        "delay": cell.delay if fixed else None,
-        "horizon": cell.horizon,
-        "estimate": cell.estimate,
-        "delay_distribution": None if fixed else delay_label(cell.delay),
-        "rollout": np.arange(len(metrics["solved"]), dtype=np.int32),
-    }
-    table = pd.DataFrame(columns | metrics)
-    return table.astype({"delay": "Int32"})
-
-
-def cell_row(scene: Scene, method: MethodConfig, table: pd.DataFrame) -> dict[str, Any]:
-    """Returns the row of `{method}.csv` that belongs to a cell's rollouts."""
-    row = {name: table[name].iloc[0] for name in EVALUATION_COLUMNS[:8]} | cell_means(table)
-    options = dict(method.options) | {"flow_steps": scene.flow_steps} | _given(method)
-    return row | {
-        "network_evaluations": scene.method.network_evaluations(scene.flow_steps),
-        "step_evaluations": scene.step_evaluations,
-        "privileged": method.privileged,
-        "kind": method.method,
-        "options": json.dumps(options, sort_keys=True),
-    }
-
-
-def _given(method: MethodConfig) -> dict[str, Any]:
-    """What the method is told of the future, and the heads that it acts with, if it is or does."""
-    heads = {"heads": list(method.heads)} if method.heads else {}
-    model = {"model": vars(method.model)} if method.model else {}
-    return heads | ({} if method.forecast == "none" else {"forecast": method.forecast} | model)
-
-
-def _metadata(method: MethodConfig, config: EvaluationConfig) -> dict[str, Any]:
-    return {
-        "method": method.method,
-        "options": dict(method.options) | _given(method),
-        "rollouts": config.rollouts,
-        "flow_steps": config.steps_of(method),
-    }

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from rtc.evaluate.kicks import Kicks
 from rtc.flow import FlowPolicy
 from rtc.methods import EveryStep, Method
 from rtc.types import Array, Float, PyTree
@@ -22,7 +23,8 @@ class Scene:
     full_observation: the policy takes all 679 entries, not only those that vary here.
     heads: structure of the networks that the method acts with. forecaster: environment that
     makes the method's forecasts, None if it gets none. own: [p] entries of the policy's
-    observation that belong to the agent's own bodies; None without a forecaster.
+    observation that belong to the agent's own bodies; None without a forecaster. kicks: of the
+    agent's own bodies, None if there are none.
     """
 
     env: Any
@@ -35,6 +37,7 @@ class Scene:
     heads: tuple[Any, ...] = ()
     forecaster: Any = None
     own: np.ndarray | None = None
+    kicks: Kicks | None = None
 
     def merge(self, policies: PyTree) -> tuple[FlowPolicy, FlowPolicy | None]:
         """Returns (policy, weak policy or None) from their parameters."""
@@ -84,6 +87,7 @@ def make_scene(
     heads: Sequence[nnx.Module] = (),
     forecaster: Any = None,
     own: np.ndarray | None = None,
+    kicks: Kicks | None = None,
 ) -> tuple[Scene, PyTree]:
     """Returns the scene and the state of all networks, which the program takes as an argument:
     policy, weak policy or None, and a tuple of the heads. own: [o] entries of the observation
@@ -113,5 +117,6 @@ def make_scene(
         heads=head_graphs,
         forecaster=forecaster,
         own=own,
+        kicks=kicks,
     )
     return scene, (parameters, weak_parameters, head_parameters)

@@ -217,7 +217,10 @@ def execute(
         source = jnp.where(new, slots.made, slots.made - 1)
         time = slots.tally.length
         noise = normal_at(streams.action, slots.rollout, time, action.shape[1:])
-        env, stepped = scene.env.step(slots.env, action + scene.action_noise * noise)
+        env = slots.env
+        if scene.kicks is not None:
+            env = scene.env.push(env, scene.kicks.changes(streams.action, slots.rollout, time))
+        env, stepped = scene.env.step(env, action + scene.action_noise * noise)
         switched = (time > 0) & (source != slots.source)
         tally = count_step(
             slots.tally, action, switched, stepped.reward, stepped.solved & stepped.done, scene.used

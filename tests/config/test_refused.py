@@ -180,6 +180,15 @@ def test_options_of_methods(path, value, words, monkeypatch):
             {"policies": {"flow": {"start_from": {"policy": "flow_ttrtc", "epoch": 2}}}},
             "policies.flow_ttrtc.start_from.policy: 'flow_ttrtc' cannot start from itself",
         ),
+        (
+            {"evaluation": {"kick_probability": 0.02}},
+            "evaluation.kick_scale: 0, but kick_probability is 0.02; expected both above 0, or",
+        ),
+        ({"evaluation": {"kick_scale": 1}}, "evaluation.kick_probability: 0, but kick_scale is 1"),
+        (
+            {"evaluation": {"kick_probability": 2}},
+            "evaluation.kick_probability: expected a number from 0 to 1, got 2",
+        ),
         ({"levels": ["h17_unicycle", "h17_unicycle"]}, "levels.1: 'h17_unicycle' is given twice"),
         ({"levels": [""]}, "levels.0: expected text of 1 to 300 characters"),
         ({"levels": "h17_unicycle"}, "levels: expected a list"),

@@ -59,6 +59,14 @@ CASES = {
         lambda: ENV.replay(STATE, jnp.zeros(4)),
         "done: expected bool [b], got float32 [4]",
     ),
+    "one push for four": (
+        lambda: ENV.push(STATE, jnp.zeros((1, 2, 2))),
+        "change: expected a batch of 4 like the state's, got 1",
+    ),
+    "pushes of three bodies": (
+        lambda: ENV.push(STATE, jnp.zeros((4, 3, 2))),
+        "change: expected float [4, 2, 2] (b m 2), got float32 [4, 3, 2]",
+    ),
     "an empty batch": (
         lambda: ENV.reset(0),
         "batch_size: expected a whole number of at least 1, got 0",

@@ -54,6 +54,22 @@ def test_there_and_back_is_the_same_state(walker):
     jax.tree.map(np.testing.assert_array_equal, step, step_back)
 
 
+def test_a_push_changes_velocities_alone_and_is_the_same_in_both_engines(walker):
+    env, state = walker
+    change = jax.random.normal(jax.random.key(2), (32, len(env.observation.bodies), 2))
+    pushed = env.push(state, change)
+    rows = (32, -1, len(VARYING))
+    before, after = (np.asarray(env.observe(s)).reshape(rows) for s in (state, pushed))
+    expected = before.copy()
+    expected[:, :, 2:4] = np.clip(before[:, :, 2:4] + change, -10, 10)
+    np.testing.assert_allclose(after, expected, atol=1e-6)
+    stock = make_env("mjc_walker", engine="kinetix")
+    there = stock.push(env.to_kinetix(state), change)
+    expected = leaves(env.to_kinetix(pushed))
+    for path, leaf in leaves(there).items():
+        np.testing.assert_allclose(leaf, expected[path], atol=1e-6, err_msg=path)
+
+
 def test_back_and_there_is_the_same_kinetix_state(walker):
     env, state = walker
     there = env.to_kinetix(state)

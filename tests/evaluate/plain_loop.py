@@ -21,6 +21,9 @@ class PlainLoop:
 
     def _step(self, state, action, number, time):
         noise = normal_at(self.streams.action, number, time, self.shape[1:])
+        if self.scene.kicks is not None:
+            change = self.scene.kicks.changes(self.streams.action, number, time)
+            state = self.scene.env.push(state, change)
         return self.scene.env.step(state, action + self.scene.action_noise * noise)
 
     def foresee(self, state, obs, previous, delay):

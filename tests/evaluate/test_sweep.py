@@ -11,6 +11,7 @@ from flax import nnx
 
 from rtc.config.cells import parse_cells
 from rtc.config.sections import Cell
+from rtc.evaluate.kicks import Kicks
 from rtc.evaluate.noise import chunk_noise, draw_delays, make_streams, normal_at
 from rtc.evaluate.program import CPU_SLOTS, make_plan, make_program, play_cell, slot_count
 from rtc.evaluate.scene import make_scene
@@ -24,13 +25,14 @@ from tests.evaluate.plain_loop import PlainLoop, metrics_of
 from tests.evaluate.toy_robot import ToyEnv, toy_policy
 
 STREAMS = make_streams(0, "toy", 0)
+KICKS = Kicks(0.1, 0.05, np.ones(1, np.float32))
 
 
-def toy_scene(method, obs_dim=3, weak_policy=None, heads=(), forecaster=None):
+def toy_scene(method, obs_dim=3, weak_policy=None, heads=(), forecaster=None, kicks=None):
     return make_scene(
         ToyEnv(), method, toy_policy(obs_dim=obs_dim), weak_policy,
         used=np.array([True, False]), action_noise=0.1, flow_steps=3,
-        heads=heads, forecaster=forecaster,
+        heads=heads, forecaster=forecaster, kicks=kicks,
     )  # fmt: skip
 
 
@@ -141,18 +143,46 @@ def test_a_method_acts_on_every_step(cell):
             )
 
 
+@pytest.mark.parametrize("kicks", [None, KICKS], ids=["calm", "kicked"])
 @pytest.mark.parametrize("cell", [Cell(3, 4, 3), Cell(2, 4, 1), Cell(0, 2, 0)], ids=str)
-def test_a_forecast_rolls_on_for_the_told_delay(cell):
-    sweeper = Sweeper(Foreseeing(), rollouts=12, slots=4, forecaster=toy_forecaster())
+def test_a_forecast_rolls_on_for_the_told_delay(cell, kicks):
+    """And knows no kick: the readable loop foresees without."""
+    setting = {"rollouts": 12, "slots": 4, "kicks": kicks}
+    sweeper = Sweeper(Foreseeing(), forecaster=toy_forecaster(), **setting)
     metrics, _ = sweeper.play(cell)
     for rollout in (0, 11):
         log = sweeper.plain.play(make_plan(cell, 8), rollout)
         expected = metrics_of(log, sweeper.scene.used)
         assert int(metrics["length"][rollout]) == expected["length"]
         np.testing.assert_allclose(metrics["jerk"][rollout], expected["jerk"], rtol=1e-3)
-    naive, _ = Sweeper(Naive(), rollouts=12, slots=4).play(cell)
+    naive, _ = Sweeper(Naive(), **setting).play(cell)
     same = np.array_equal(metrics["jerk"], naive["jerk"])
     assert same == (cell.estimate == 0), "no delay: the forecast is the observation of now"
+
+
+def test_all_methods_meet_the_same_kicks():
+    """Where hard masking is naive by definition, so is it when it is kicked."""
+    cell, setting = Cell(0, 4, 0), {"rollouts": 16, "slots": 8}
+    naive, masked = (
+        Sweeper(method, kicks=KICKS, **setting).play(cell)[0]
+        for method in (Naive(), Realtime("zeros", 5.0))
+    )
+    calm, _ = Sweeper(Naive(), **setting).play(cell)
+    np.testing.assert_array_equal(naive["length"], masked["length"])
+    assert not np.array_equal(naive["length"], calm["length"])
+
+
+def test_how_often_and_how_hard_is_kicked():
+    kicks = Kicks(0.2, 0.5, np.float32([1, 0, 1]))
+    rollout, time = (jnp.ravel(x) for x in jnp.meshgrid(jnp.arange(64), jnp.arange(64)))
+    change = np.asarray(kicks.changes(STREAMS.action, rollout, time))
+    kicked = (change != 0).any(axis=(1, 2))
+    # 4096 steps: five standard deviations are 0.031, and 0.03 of each of 3300 changes.
+    assert abs(kicked.mean() - 0.2) < 0.031
+    assert (change[:, 1] == 0).all() and (change[kicked][:, [0, 2]] != 0).all()
+    assert abs(change[kicked][:, [0, 2]].std() - 0.5) < 0.03
+    again = kicks.changes(STREAMS.action, rollout[::-1], time[::-1])
+    np.testing.assert_array_equal(np.asarray(again)[::-1], change)
 
 
 def test_all_cells_share_one_compilation(realtime):

@@ -64,6 +64,9 @@ class ToyEnv:
         fresh = self.reset(done.shape[0])
         return State(*(jnp.where(done[None], new, old) for new, old in zip(fresh, state)))
 
+    def push(self, state, change):
+        return state._replace(speed=state.speed + change[:, :, 0].T)
+
     def expand(self, obs):
         full = jnp.zeros((obs.shape[0], FULL), jnp.float32)
         return full.at[:, self.observation_indices].set(obs)

@@ -227,6 +227,14 @@ def heads_of(labels):
     ]
 
 
+def kick_reference(wildcards):
+    """The policy whose play is the measure of a level's kicks, if there are any: of those that
+    are evaluated the first by its name, so that it is the same for all methods."""
+    used = min(method.policy for method in RUN.methods.values())
+    path = POLICY.format(level=wildcards.level, policy=used, seed=0)
+    return [f"{path}/policy.json"] if RUN.evaluation.kick_probability else []
+
+
 def class_code(stage, noun, name):
     """Digest of a stage's code without the files of the other methods (or objectives, or heads),
     and of the file of one that is given by its import path."""

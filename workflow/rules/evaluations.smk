@@ -24,6 +24,7 @@ for name, labels in method_groups().items():
             policy=of_methods(labels, f"{POLICY}/policy.json")[0],
             checkpoints=of_methods(labels, f"{POLICY}/checkpoints")[0],
             heads=heads_of(labels),
+            reference=kick_reference,
         output:
             cells=of_methods(labels, f"{EVALUATION}.csv"),
             rollouts=of_methods(labels, f"{EVALUATION}.parquet"),

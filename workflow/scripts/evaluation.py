@@ -29,6 +29,7 @@ with job(
         [Outputs(Path(csv), Path(parquet)) for csv, parquet in zip(files.cells, files.rollouts)],
         seed=params.seed,
         heads={Path(file).parents[1].name: Path(file).parent for file in snakemake.input.heads},
+        reference=next((Path(file).parent for file in snakemake.input.reference), None),
         state_dir=Path("results/.state/evaluations"),
         code=params.code if len(methods) > 1 else None,
     )
