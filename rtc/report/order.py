@@ -10,7 +10,7 @@ ORDER = (
     "naive",
     *("te", "blend", "bid_rejection", "bid"),
     *("diffuser_overwrite", "paint", "hard_masking", "realtime"),
-    "ttrtc",
+    *("ttrtc", "soft"),
     *("vlash", "a2c2", "requery"),
 )
 

@@ -1,5 +1,6 @@
 """Every figure of the gallery: what it shows, for full and for thin tables, and its bytes."""
 
+import itertools
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from rtc.report.figures import ablation, gallery, lines, masks, paired
+from rtc.report.figures import ablation, fair, gallery, lines, masks, paired
 from rtc.report.figures.style import KNOWN, house_style, method_styles, save_figure
 from rtc.report.stats import paired_table, paper_line, pool
 from tests.synthetic_tables import LOSS, make_evaluations, make_rollouts
@@ -114,6 +115,36 @@ def test_the_users_own_style_does_not_matter(tmp_path):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
+def test_what_takes_longer_plays_at_the_longer_delay():
+    rollouts = make_rollouts(methods=("naive", "realtime", "bid"), rollouts=32)
+    evaluations = make_evaluations(rollouts)  # 5, 10 and 160 network evaluations
+    seconds = {"naive": 0.01, "realtime": 0.014, "bid": 0.01}
+    timings = pd.DataFrame(
+        [{"method": m, "batch": 1, "seconds_per_chunk": s} for m, s in seconds.items()]
+    )
+    found = fair.fair_rates(evaluations, timings, tuple(fair.MEASURES))
+    delays = {
+        (measure, method): list(zip(group["naive"], group["delay"]))
+        for (measure, method), group in found.groupby(["measure", "method"])
+    }
+    same = [(d, d) for d in range(5)]
+    counted, measured = fair.MEASURES
+    assert delays == {
+        (counted, "naive"): same,
+        (counted, "realtime"): [(0, 0), (1, 2), (2, 4)],
+        (counted, "bid"): [(0, 0)],
+        (measured, "naive"): same,
+        (measured, "realtime"): [(0, 0), (1, 2), (2, 3)],
+        (measured, "bid"): same,
+    }
+    expected = pool(paper_line(evaluations, "delay"), ["method", "delay"])
+    expected = expected.set_index(["method", "delay"])["solve_rate"]
+    for row in found.itertuples():
+        assert row.solve_rate == expected[row.method, row.delay]
+    without = evaluations[evaluations.method != "naive"]
+    assert fair.fair_rates(without, timings, (counted,)).empty
+
+
 def test_figure_5_shows_the_pooled_rates():
     evaluations = make_evaluations(make_rollouts(rollouts=32))
     figure = lines.paper_figure_5(evaluations)
@@ -136,7 +167,12 @@ def test_styles_are_fixed_and_distinct():
     styles = method_styles([*names, *KNOWN])
     assert len(set(styles.values())) == 60 + len(KNOWN)
     assert len({styles[name].color for name in names[:5]}) >= 1
-    assert len({style.color for style in KNOWN.values()}) >= len(KNOWN) - 1
+    assert all(
+        one.color != other.color or (one.marker, one.dash) != (other.marker, other.dash)
+        for one, other in itertools.combinations(KNOWN.values(), 2)
+    )
+    thin = method_styles(["vlash (oracle)"])["vlash (oracle)"]
+    assert thin == KNOWN["vlash"]._replace(marker="")
     alone, together = method_styles(["mine"]), method_styles(["mine", "naive", "zzz"])
     assert alone["mine"] == together["mine"]
     few = method_styles(["a", "b", "c", "d", "e"])

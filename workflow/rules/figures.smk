@@ -11,6 +11,7 @@ FIGURES = {
     "smoothness": ("Figures", "8 smoothness against delay"),
     "solve_rate_against_time": ("Figures", "9 solve rate against time per chunk"),
     "time_to_solve": ("Figures", "10 time to solve against delay"),
+    "solve_rate_at_fair_delay": ("Figures", "11 solve rate where time counts"),
     "figure_8": ("Figures", "masks of the prefix (figure 8)"),
     "expert_curves": ("Training", "experts"),
     "policy_curves": ("Training", "policies"),

@@ -6,6 +6,7 @@
 from rtc.report.figures.ablation import paper_figure_7, solve_rate_against_option
 from rtc.report.figures.cost import solve_rate_against_time
 from rtc.report.figures.estimate import solve_rate_against_estimate
+from rtc.report.figures.fair import solve_rate_at_fair_delay
 from rtc.report.figures.heat import solve_rate_map
 from rtc.report.figures.lines import (
     paper_figure_5,
@@ -36,6 +37,7 @@ __all__ = [
     "solve_rate_against_horizon",
     "solve_rate_against_option",
     "solve_rate_against_time",
+    "solve_rate_at_fair_delay",
     "solve_rate_map",
     "solve_rate_per_level",
 ]

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from rtc.report.order import in_order
-from rtc.report.privileged import is_privileged
+from rtc.report.privileged import MARK, is_privileged
 from rtc.storage.io import atomic_path
 
 STYLE = Path(__file__).with_name("rtc.mplstyle")
@@ -33,7 +33,7 @@ class MethodStyle(NamedTuple):
     dash: str
 
 
-# Methods of the paper and of the default configuration.
+# Methods of the shipped configurations; what works alike shares a hue, or nearly so.
 KNOWN = {
     "naive": MethodStyle("#4d4d4d", "o", "-"),
     "realtime": MethodStyle("#0072b2", "s", "-"),
@@ -41,9 +41,22 @@ KNOWN = {
     "bid": MethodStyle("#d55e00", "D", "-"),
     "bid_rejection": MethodStyle("#e69f00", "v", "-"),
     "te": MethodStyle("#009e73", "P", "-"),
+    "te_median": MethodStyle("#009e73", "p", "--"),
+    "blend_0.3": MethodStyle("#7fcbb0", "<", "-"),
+    "blend_0.5": MethodStyle("#7fcbb0", "d", "--"),
+    "blend_0.7": MethodStyle("#7fcbb0", ">", "-."),
     "ttrtc": MethodStyle("#cc79a7", "X", "-"),
+    "soft": MethodStyle("#8f3b6a", "h", "-"),
     "realtime_identity": MethodStyle("#0072b2", "<", "--"),
     "diffuser_overwrite": MethodStyle("#8b5a2b", ">", "-"),
+    "paint": MethodStyle("#c9a27c", "s", "-"),
+    "paint_onestep": MethodStyle("#c9a27c", "^", "--"),
+    "paint_midpoint": MethodStyle("#c9a27c", "D", "-."),
+    "vlash": MethodStyle("#3d2170", "v", "-"),
+    "vlash_heavy": MethodStyle("#3d2170", "^", "--"),
+    "requery": MethodStyle("#8878c3", "8", "-"),
+    "requery_heavy": MethodStyle("#8878c3", "d", "--"),
+    "a2c2": MethodStyle("#000000", "*", "-"),
 }
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b5a2b", "#4d4d4d")
 # For methods that are not known: Tol's muted colours, none of which is a known method's.
@@ -56,11 +69,13 @@ THIN = 0.9
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
     """Returns a style for each method, in the one order of `rtc.report.order`.
 
-    A known method always has its own. Another takes the place that its name hashes to, so it
-    looks the same in every figure; where two names meet, the later in the alphabet moves on.
+    A known method always has its own, a thin line where it is privileged. Another takes the place
+    that its name hashes to, so it looks the same in every figure; where two names meet, the later
+    in the alphabet moves on.
     """
     methods = set(methods)
-    styles = {name: style for name, style in KNOWN.items() if name in methods}
+    known = {name: KNOWN.get(name.removesuffix(MARK)) for name in methods}
+    styles = {name: style for name, style in known.items() if style is not None}
     others = [
         MethodStyle(color, marker, dash)
         for dash in OTHER_DASHES
@@ -68,15 +83,19 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
         for color in OTHER_COLORS
     ]
     taken: list[MethodStyle] = []
-    for name in sorted(methods - set(KNOWN)):
+    for name in sorted(methods - set(styles)):
         place = zlib.crc32(name.encode()) % len(others)
         around = others[place:] + others[:place]
         used = {style.color for style in taken}
         new_color = [style for style in around if style.color not in used]
         free = new_color or [style for style in around if style not in taken] or around
         taken.append(free[0])
-        styles[name] = free[0]._replace(marker="") if is_privileged(name) else free[0]
-    return {name: styles[name] for name in in_order(methods)}
+        styles[name] = free[0]
+    return {name: _shown(name, styles[name]) for name in in_order(methods)}
+
+
+def _shown(name: str, style: MethodStyle) -> MethodStyle:
+    return style._replace(marker="") if is_privileged(name) else style
 
 
 @contextlib.contextmanager
