@@ -19,7 +19,7 @@ from rtc.errors import check_choice
 from rtc.flow import FlowPolicy, sample_from
 from rtc.flow import flow_steps as make_steps
 from rtc.methods.interface import Context, Stateless
-from rtc.types import Array, Float
+from rtc.types import Array, Bool, Float
 
 INVERSIONS = ("euler", "onestep", "midpoint")
 
@@ -45,14 +45,30 @@ class Paint(Stateless):
         self, policy: FlowPolicy, context: Context, flow_steps: int, return_tracking: bool
     ) -> Any:
         """See `Stateless`. `tracked_steps` are those of the second flow."""
-        projection, steps = policy.project_observation(context.obs), make_steps(policy, flow_steps)
-        noise = context.noise[0]
-        prefix = (jnp.arange(policy.action_chunk_size) < context.delay)[None, :, None]
-        fresh = sample_from(policy, projection, noise, steps)
-        target = jnp.where(prefix, context.previous, fresh)
-        found = invert(policy, projection, target, flow_steps, self.inversion)
-        noise = jnp.where(prefix, found, noise)
-        return sample_from(policy, projection, noise, steps, return_tracking)
+        projection = policy.project_observation(context.obs)
+        noise = painted_noise(policy, projection, context, flow_steps, self.inversion)
+        return sample_from(
+            policy, projection, noise, make_steps(policy, flow_steps), return_tracking
+        )
+
+
+def painted_noise(
+    policy: FlowPolicy,
+    projection: Float[Array, "b c"],
+    context: Context,
+    flow_steps: int,
+    inversion: str,
+) -> Float[Array, "b h a"]:
+    """The context's noise, with rows found by inversion in the place of its first `delay`."""
+    noise, prefix = context.noise[0], prefix_mask(policy, context)
+    fresh = sample_from(policy, projection, noise, make_steps(policy, flow_steps))
+    target = jnp.where(prefix, context.previous, fresh)
+    return jnp.where(prefix, invert(policy, projection, target, flow_steps, inversion), noise)
+
+
+def prefix_mask(policy: FlowPolicy, context: Context) -> Bool[Array, "1 h 1"]:
+    """Which rows of a chunk are executed before it is ready."""
+    return (jnp.arange(policy.action_chunk_size) < context.delay)[None, :, None]
 
 
 def invert(

@@ -10,6 +10,7 @@ from rtc.methods.diffuser_overwrite import DiffuserOverwrite
 from rtc.methods.interface import Method
 from rtc.methods.naive import Naive
 from rtc.methods.paint import Paint
+from rtc.methods.paint_warm import PaintWarm
 from rtc.methods.realtime import Realtime
 from rtc.methods.requery import Requery
 from rtc.methods.soft import Soft
@@ -25,6 +26,7 @@ METHODS: dict[str, type] = {
     "ttrtc": TrainingTimeRealtime,
     "diffuser_overwrite": DiffuserOverwrite,
     "paint": Paint,
+    "paint_warm": PaintWarm,
     "blend": Blend,
     "requery": Requery,
     "vlash": Vlash,

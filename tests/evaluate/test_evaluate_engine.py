@@ -3,18 +3,15 @@
 import dataclasses
 import json
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 import rtc.evaluate.run as stage
-from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig
+from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig
 from rtc.env import make_env
 from rtc.errors import ArtifactError, ConfigError
 from rtc.evaluate import evaluate_method
-from rtc.evaluate.noise import make_streams
-from rtc.evaluate.program import make_plan, make_program
 from rtc.evaluate.reference import own_bodies
 from rtc.evaluate.tally import used_actions
 from rtc.flow import FlowPolicy, ModelConfig
@@ -82,73 +79,21 @@ def test_same_numbers_byte_for_byte_on_the_real_engine(level, policy_dir, tmp_pa
     assert (rollouts["return"][rollouts.solved] == 1).all()
 
 
-@pytest.fixture
-def scenes(level, policy_dir, tmp_path, monkeypatch):
-    """The scene that the stage makes of a config, and what it would write with each row."""
-
-    def make(**changes):
-        made = []
-        config = dataclasses.replace(CONFIG, **changes)
-        monkeypatch.setattr(stage, "_evaluate", lambda *setup: made.append(setup[:2]))
+def test_kicks_are_measured_by_a_calm_play_under_the_benchmark_s_own_noise(
+    level, policy_dir, tmp_path, monkeypatch
+):
+    made = []
+    monkeypatch.setattr(stage, "_evaluate", lambda *setup: made.append(setup[0]))
+    for scale, noise in ((1.0, None), (2.0, None), (1.0, 0.5)):
+        kicks = {"kick_probability": 0.02, "kick_scale": scale, "action_noise": noise}
+        config, method = dataclasses.replace(CONFIG, **kicks), MethodConfig("naive", "flow", {})
         files = tmp_path / "naive.csv", tmp_path / "naive.parquet"
-        method = MethodConfig("naive", "flow", {})
         evaluate_method(level, ENV, policy_dir, "naive", method, config, *files, seed=0)
-        return made[0]
-
-    return make
-
-
-def play_text(scene, policies):
-    """The lowered program that plays a chunk."""
-    program, streams = make_program(scene, 6, 8), make_streams(0, "any", 0)
-    start = program.start(policies, streams)
-    given = streams, make_plan(Cell(1, 2, 1), 8), start, program.begin(start)
-    return program.play.lower(*given, jnp.zeros((8, 8, 6))).as_text()
-
-
-def test_without_disturbances_the_program_is_the_one_that_knows_none(scenes):
-    text = play_text(*scenes())
-    assert text == play_text(*scenes(action_noise=0.1, kick_probability=0.0, kick_scale=0.0))
-    assert text != play_text(*scenes(action_noise=0.2))
-    assert text != play_text(*scenes(kick_probability=0.02, kick_scale=1.0))
-
-
-def test_kicks_are_measured_by_a_calm_play_under_the_benchmark_s_own_noise(scenes):
-    once, twice, noisy = (
-        scenes(kick_probability=0.02, kick_scale=scale, action_noise=noise)[0]
-        for scale, noise in ((1.0, None), (2.0, None), (1.0, 0.5))
-    )
+    once, twice, noisy = made
     assert once.kicks.own.tolist() == [1, 0], "of cart and pole, the pole is to be held up"
     assert once.kicks.speed > 0
     assert noisy.kicks.speed == once.kicks.speed == twice.kicks.speed / 2
     assert (once.action_noise, noisy.action_noise) == (ENV.action_noise, 0.5)
-
-
-def test_disturbances_stand_in_the_table_and_cells_of_others_are_not_taken(
-    level, policy_dir, tmp_path, monkeypatch, caplog
-):
-    def table(out, **changes):
-        config = dataclasses.replace(CONFIG, cells=CONFIG.cells[:1], **changes)
-        files = tmp_path / out / "naive.csv", tmp_path / out / "naive.parquet"
-        method, state = MethodConfig("naive", "flow", {}), tmp_path / "state"
-        setting = {"seed": 0, "state_dir": state}
-        evaluate_method(level, ENV, policy_dir, "naive", method, config, *files, **setting)
-        return read_evaluations(files[0]).iloc[0]
-
-    kicks = {"kick_probability": 0.05, "kick_scale": 1.0}
-    with monkeypatch.context() as patched:
-        patched.setattr(stage, "write_rollouts", lambda *arguments: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            table("killed", **kicks)
-    with caplog.at_level("WARNING", "rtc"):
-        harder = table("harder", **kicks | {"kick_scale": 4.0})
-    assert "kicks" in caplog.text and "starting anew" in caplog.text
-    calm, kicked, noisy = table("calm"), table("kicked", **kicks), table("noisy", action_noise=0.3)
-    assert json.loads(calm.options) == {"flow_steps": 2}
-    assert json.loads(noisy.options) == {"flow_steps": 2, "action_noise": 0.3}
-    given = json.loads(kicked.options)
-    assert given.pop("kick_speed") > 0 and given == {"flow_steps": 2, **kicks}
-    assert len({calm.jerk, kicked.jerk, harder.jerk, noisy.jerk}) == 4
 
 
 def test_a_level_without_bodies_of_the_agent_s_own_is_refused(level, policy_dir, tmp_path):

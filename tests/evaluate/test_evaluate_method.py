@@ -11,9 +11,11 @@ import pytest
 from flax import nnx
 
 import rtc.evaluate.run as stage
-from rtc.config.sections import EnvConfig, EvaluationConfig, MethodConfig, method_config
+from rtc.config.sections import Cell, EnvConfig, EvaluationConfig, MethodConfig, method_config
 from rtc.errors import ArtifactError, ConfigError
 from rtc.evaluate import Outputs, evaluate_method, evaluate_methods, program
+from rtc.evaluate.kicks import Kicks
+from rtc.evaluate.noise import make_streams
 from rtc.evaluate.timing import time_method
 from rtc.flow.heads import Sizes, make_head
 from rtc.flow.loading import LoadedPolicy
@@ -320,6 +322,57 @@ def test_methods_that_share_a_process_write_the_same_bytes(evaluate, level, tmp_
     assert a.csv.read_bytes() == (alone[0] / "m.csv").read_bytes()
     assert a.timing.exists()
     assert b.csv.read_bytes() != (alone[1] / "m.csv").read_bytes()
+
+
+@pytest.fixture
+def kicks(monkeypatch):
+    """The keys of kicks, of the toy's one body, whose strength no reference play measures."""
+
+    def make_kicks(scene, policies, streams, probability, scale):
+        return Kicks(probability, 0.01 * scale, np.ones(1, np.float32))
+
+    monkeypatch.setattr(stage, "make_kicks", make_kicks)
+    return {"kick_probability": 0.1, "kick_scale": 2.0}
+
+
+def test_without_disturbances_the_program_is_the_one_that_knows_none(evaluate, kicks, monkeypatch):
+    def text(**changes):
+        made = []
+        monkeypatch.setattr(stage, "_evaluate", lambda *setup: made.append(setup[:2]))
+        evaluate(**changes)
+        scene, policies = made[0]
+        own, streams = program.make_program(scene, 6, 8), make_streams(0, "any", 0)
+        start = own.start(policies, streams)
+        given = streams, program.make_plan(Cell(1, 2, 1), 8), start, own.begin(start)
+        return own.play.lower(*given, start.chunks[:1].repeat(8, axis=0)).as_text()
+
+    calm = text()
+    assert calm == text(action_noise=ENV.action_noise, kick_probability=0.0, kick_scale=0.0)
+    assert calm != text(action_noise=0.2)
+    assert calm != text(**kicks)
+
+
+def test_disturbances_stand_in_the_table_and_cells_of_others_are_not_taken(
+    evaluate, kicks, tmp_path, monkeypatch, caplog
+):
+    def row(out, **changes):
+        return read_evaluations(evaluate(out, cells=SWEEP[1:2], **changes) / "m.csv").iloc[0]
+
+    state = tmp_path / "state"
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "write_rollouts", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            row("killed", state_dir=state, **kicks)
+    with caplog.at_level(logging.WARNING, "rtc"):
+        harder = row("harder", state_dir=state, **kicks | {"kick_scale": 9.0})
+    assert "kicks changed; starting anew" in caplog.text
+    calm, kicked, noisy = row("calm"), row("kicked", **kicks), row("noisy", action_noise=0.3)
+    assert json.loads(calm.options) == {"flow_steps": 3}
+    assert json.loads(noisy.options) == {"flow_steps": 3, "action_noise": 0.3}
+    assert json.loads(kicked.options) == {"flow_steps": 3, "kick_speed": 0.02, **kicks}
+    assert len({calm.jerk, kicked.jerk, harder.jerk, noisy.jerk}) == 4
+    metadata = pq.read_schema(tmp_path / "kicked" / "m.parquet").metadata
+    assert metadata[b"kick_speed"] == b"0.02"
 
 
 def test_prefixes_beyond_the_policy_s_training_are_logged(evaluate, monkeypatch, caplog):

@@ -11,6 +11,7 @@ import pytest
 
 from rtc.methods import Context
 from rtc.methods.paint import Paint, invert
+from rtc.methods.paint_warm import PaintWarm
 from tests.golden_policy import golden_inputs, golden_policy
 
 PATH = Path(__file__).parents[1] / "golden" / "paint.npz"
@@ -55,6 +56,32 @@ def test_inverses(name):
     projection = policy.project_observation(inputs["obs"])
     found = invert(policy, projection, target, int(n), inversion)
     np.testing.assert_allclose(found, golden()[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["d1_s3_n5", "d2_s4_n5", "d4_s4_n5"])
+def test_warm_starts(cell):
+    """Three calls in a row; another episode that begins with the second is painted then."""
+    d, s, n = map(int, re.findall(r"\d+", cell))
+    method, arrays = PaintWarm("euler"), jax.tree.map(jnp.asarray, golden())
+    carry = method.init(4, 8, 6)
+    for call in range(3):
+        given = Context(
+            obs=arrays["snw_obs"][call],
+            previous=arrays[f"snw_prev_{cell}"][call],
+            delay=jnp.int32(d),
+            horizon=jnp.int32(s),
+            key=jax.random.key(0),
+            noise=arrays["snw_noise"][call][None],
+        )
+        chunk, carry = method(golden_policy(), None, given, carry, n)
+        np.testing.assert_allclose(chunk, arrays[f"snw_{cell}"][call], rtol=0, atol=1e-5)
+        stored = arrays[f"snw_stored_{cell}"][call]
+        np.testing.assert_allclose(carry.noise, stored, rtol=0, atol=1e-5)
+    begun = jnp.array([True, False, True, True])
+    mixed, _ = method(golden_policy(), None, given, carry._replace(begun=begun), n)
+    painted, _ = Paint("euler")(golden_policy(), None, given, (), n)
+    np.testing.assert_allclose(mixed[1], painted[1], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(mixed[0], arrays[f"snw_{cell}"][2][0], rtol=0, atol=1e-5)
 
 
 def test_without_delay_it_is_naive():

@@ -52,6 +52,7 @@ KNOWN = {
     "paint": MethodStyle("#c9a27c", "s", "-"),
     "paint_onestep": MethodStyle("#c9a27c", "^", "--"),
     "paint_midpoint": MethodStyle("#c9a27c", "D", "-."),
+    "paint_warm": MethodStyle("#c9a27c", "P", ":"),
     "vlash": MethodStyle("#3d2170", "v", "-"),
     "vlash_heavy": MethodStyle("#3d2170", "^", "--"),
     "requery": MethodStyle("#8878c3", "8", "-"),
