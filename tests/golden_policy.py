@@ -3,11 +3,13 @@
 from functools import cache
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from rtc.flow import FlowPolicy, ModelConfig, with_parameters
+from rtc.methods import Context
 
 
 @cache
@@ -36,3 +38,17 @@ def golden_inputs():
     """obs, noise and prev_action_chunk on the device."""
     arrays = stored_arrays()
     return {name: jnp.asarray(arrays[name]) for name in ("obs", "noise", "prev_action_chunk")}
+
+
+def golden_context(delay, horizon=4, **told):
+    """What a method is given at these inputs; told: further fields of the context."""
+    inputs = golden_inputs()
+    return Context(
+        obs=inputs["obs"],
+        previous=inputs["prev_action_chunk"],
+        delay=jnp.int32(delay),
+        horizon=jnp.int32(horizon),
+        key=jax.random.key(0),
+        noise=inputs["noise"][None],
+        **told,
+    )

@@ -10,8 +10,6 @@ import ast
 import contextlib
 import dataclasses
 import importlib
-import inspect
-import sys
 import typing
 from collections.abc import Mapping
 from functools import cache
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from rtc.config.build import REQUIRED, Option, options_of
+from rtc.config.plug_ins import import_class
 from rtc.config.source_code import (
     Module,
     Undecided,
@@ -104,18 +103,7 @@ def _registry(noun: str) -> Module:
 
 
 def _from_import(module_name: str, class_name: str) -> Surface:
-    """As `rtc.methods` imports it: from the environment, else from the working directory."""
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # A module of somebody else may fail in any way.
-        raise ConfigError(f"cannot import {module_name!r}: {error}") from error
-    kind = getattr(module, class_name, None)
-    if not inspect.isclass(kind):
-        classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
-        hint = did_you_mean(class_name, classes)
-        raise ConfigError(f"no class {class_name!r} in {module_name}{hint}")
+    kind = import_class(module_name, class_name)
     names = set().union(*map(vars, kind.__mro__))
     if not dataclasses.is_dataclass(kind):
         return Surface({}, names, False)

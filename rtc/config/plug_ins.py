@@ -28,19 +28,37 @@ def load_class(
             hint = did_you_mean(name, known)
             raise ConfigError(f"{where}.{noun}: unknown {noun} {name!r}{hint}")
         return known[name]
-    module_name, class_name = name.split(":", 1)
-    module = _import(module_name, f"{where}.{noun}")
-    kind = getattr(module, class_name, None)
-    if not inspect.isclass(kind):
-        classes = [n for n, value in vars(module).items() if inspect.isclass(value)]
-        hint = did_you_mean(class_name, classes)
-        raise ConfigError(f"{where}.{noun}: no class {class_name!r} in {module_name}{hint}")
+    try:
+        kind = import_class(*name.split(":", 1))
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{noun}: {error}") from error
     if not dataclasses.is_dataclass(kind):
         raise ConfigError(f"{where}.{noun}: {name} must be a dataclass of its hyper-parameters")
     names = {field.name for field in dataclasses.fields(kind)}.union(*map(vars, kind.__mro__))
     missing = [part for part in offered if part not in names]
     if missing:
         raise ConfigError(f"{where}.{noun}: {name} lacks {', '.join(missing)}")
+    return kind
+
+
+def import_class(module_name: str, class_name: str) -> type:
+    """A class of a module from the environment or, failing that, from the working directory.
+
+    Raises ConfigError, with the nearest name.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # A module of somebody else may fail in any way.
+        raise ConfigError(f"cannot import {module_name!r}: {error}") from error
+    kind = getattr(module, class_name, None)
+    if not inspect.isclass(kind):
+        classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
+        raise ConfigError(
+            f"no class {class_name!r} in {module_name}{did_you_mean(class_name, classes)}"
+        )
     return kind
 
 
@@ -70,16 +88,3 @@ def split_objective(section: str | Mapping[str, Any], where: str) -> tuple[str, 
             f"package.module:Class"
         )
     return name, options
-
-
-def _import(name: str, where: str) -> Any:
-    """Imports a module from the environment or, failing that, from the working directory."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(f"{where}: cannot import {name!r}: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {name!r} is no module name: {error}") from error

@@ -12,7 +12,7 @@ import pytest
 from rtc.methods import Context
 from rtc.methods.paint import Paint, invert
 from rtc.methods.paint_warm import PaintWarm
-from tests.golden_policy import golden_inputs, golden_policy
+from tests.golden_policy import golden_context, golden_inputs, golden_policy
 
 PATH = Path(__file__).parents[1] / "golden" / "paint.npz"
 
@@ -23,18 +23,6 @@ def golden():
         return dict(file)
 
 
-def context(delay: int, horizon: int) -> Context:
-    inputs = golden_inputs()
-    return Context(
-        obs=inputs["obs"],
-        previous=inputs["prev_action_chunk"],
-        delay=jnp.int32(delay),
-        horizon=jnp.int32(horizon),
-        key=jax.random.key(0),
-        noise=inputs["noise"][None],
-    )
-
-
 CHUNKS = [name for name in golden() if re.fullmatch(r"paint_[a-z]+_d\d_s\d_n\d+", name)]
 INVERSES = [name for name in golden() if name.startswith("paint_inverse_")]
 
@@ -42,7 +30,7 @@ INVERSES = [name for name in golden() if name.startswith("paint_inverse_")]
 @pytest.mark.parametrize("name", CHUNKS)
 def test_chunks(name):
     inversion, d, s, n = re.fullmatch(r"paint_([a-z]+)_d(\d)_s(\d)_n(\d+)", name).groups()
-    chunk, _ = Paint(inversion)(golden_policy(), None, context(int(d), int(s)), (), int(n))
+    chunk, _ = Paint(inversion)(golden_policy(), None, golden_context(int(d), int(s)), (), int(n))
     np.testing.assert_allclose(chunk, golden()[name], rtol=0, atol=1e-5)
 
 
@@ -86,7 +74,7 @@ def test_warm_starts(cell):
 
 def test_without_delay_it_is_naive():
     inputs = golden_inputs()
-    chunk, _ = Paint("euler")(golden_policy(), None, context(0, 1), (), 5)
+    chunk, _ = Paint("euler")(golden_policy(), None, golden_context(0, 1), (), 5)
     naive = golden_policy().action(None, inputs["obs"], 5, noise=inputs["noise"])
     np.testing.assert_allclose(chunk, naive, rtol=0, atol=1e-6)
 

@@ -5,24 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtc.methods import Context
 from rtc.methods.diffuser_overwrite import DiffuserOverwrite
 from rtc.methods.ttrtc import TrainingTimeRealtime
-from tests.golden_policy import golden_inputs, golden_policy
+from tests.golden_policy import golden_context, golden_policy
 
 STEPS = 5
-
-
-def context_at(delay):
-    inputs = golden_inputs()
-    return Context(
-        obs=inputs["obs"],
-        previous=inputs["prev_action_chunk"],
-        delay=jnp.int32(delay),
-        horizon=jnp.int32(4),
-        key=jax.random.key(0),
-        noise=inputs["noise"][None],
-    )
 
 
 def pinned(policy, context):
@@ -54,7 +41,7 @@ def test_formula(method, formula):
     compiled = jax.jit(lambda context: method(golden_policy(), None, context, (), STEPS)[0])
     expected = jax.jit(lambda context: formula(golden_policy(), context))
     for delay in (0, 1, 4):
-        context = context_at(delay)
+        context = golden_context(delay)
         chunk = compiled(context)
         np.testing.assert_allclose(chunk, expected(context), rtol=0, atol=1e-5)
         np.testing.assert_array_equal(chunk[:, :delay], context.previous[:, :delay])
@@ -62,7 +49,7 @@ def test_formula(method, formula):
 
 @pytest.mark.parametrize("method", [TrainingTimeRealtime(), DiffuserOverwrite()])
 def test_without_delay_it_is_naive(method):
-    context = context_at(0)
+    context = golden_context(0)
     chunk, _ = method(golden_policy(), None, context, (), STEPS)
     naive = golden_policy().action(None, context.obs, STEPS, noise=context.noise[0])
     np.testing.assert_allclose(chunk, naive, rtol=0, atol=1e-6)

@@ -37,7 +37,7 @@ def test_options_become_hyper_parameters():
         ),
         ("realtime", {"schedule": "exp", "beta": -1}, r"methods.mine.beta: .*from 0 to"),
         ("no_such_module:Method", {}, r"methods.mine.method: cannot import 'no_such_module'"),
-        (":Method", {}, r"methods.mine.method: .*no module name"),
+        (":Method", {}, r"methods.mine.method: cannot import ''"),
         ("rtc.methods.te:TemporalEnsembl", {}, r"no class .*did you mean 'TemporalEnsemble'"),
         ("rtc.errors:ConfigError", {}, r"must be a dataclass"),
         ("rtc.flow:ModelConfig", {}, r"rtc.flow:ModelConfig lacks samples, keeps_prefix"),

@@ -1,31 +1,20 @@
 """Chunks that begin when they take over: requery and vlash against naive."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rtc.methods import Context
 from rtc.methods.naive import Naive
 from rtc.methods.requery import Requery
 from rtc.methods.vlash import Vlash
-from tests.golden_policy import golden_inputs, golden_policy
+from tests.golden_policy import golden_context, golden_inputs, golden_policy
 
 OWN = np.arange(21) < 9
 
 
 def context_at(delay):
-    inputs = golden_inputs()
-    return Context(
-        obs=inputs["obs"],
-        previous=inputs["prev_action_chunk"],
-        delay=jnp.int32(delay),
-        horizon=jnp.int32(4),
-        key=jax.random.key(0),
-        noise=inputs["noise"][None],
-        forecast=inputs["obs"][::-1] + 0.5,
-        own=OWN,
-    )
+    obs = golden_inputs()["obs"]
+    return golden_context(delay, forecast=obs[::-1] + 0.5, own=OWN)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 4])
