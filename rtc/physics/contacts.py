@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rtc.levels import SimParams
 from rtc.physics.bodies import Body, Catalogue, Touch, catalogue
 from rtc.physics.circle_contacts import circle_circle, circle_polygon
 from rtc.physics.geometry import Sides
-from rtc.physics.packed import Packed, pack, table
+from rtc.physics.packed import Packed, opened, pack, table
 from rtc.physics.points import Point, Points, Who, no_points, recall, store
 from rtc.physics.polygon_polygon import polygon_polygon
 from rtc.physics.queue import Next, pop, turns_of
@@ -20,10 +19,11 @@ from rtc.physics.scene import Pairs, Scene
 from rtc.physics.stages import stage
 from rtc.physics.state import NO_POINT, Memory, Motion
 from rtc.physics.touching import circles_touch, circles_touch_polygons, polygons_touch
-from rtc.physics.vector import dot, turning
+from rtc.physics.vector import Vec, dot, turning
 from rtc.types import Array, Int
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True, eq=False)
 class Kind:
     """One type of contact of a level.
@@ -33,6 +33,7 @@ class Kind:
     bodies touch. find: [rows, b] which pairs touch. meet: the points of one pair each.
     """
 
+    scene: Scene
     pairs: Pairs
     points: int
     first_number: int
@@ -68,12 +69,11 @@ def work_out(
     for kind, own in zip(kinds, keys):
         if kind.width:
             own_books = tuple(books[bodies.kind] for bodies in kind.pairs.kinds)
-            points, used = _append(scene.level.params, kind, own, own_books, memory, points, used)
+            points, used = _append(kind, own, own_books, memory, points, used)
     return points, used
 
 
 def _append(
-    params: SimParams,
     kind: Kind,
     keys: Int[Array, "q b"],
     books: tuple[Catalogue, Catalogue],
@@ -88,8 +88,7 @@ def _append(
         last, seconds, points = carry
         nxt = pop(kind.pairs, keys, last)
         a, b = books[0].pick(nxt.a), books[1].pick(nxt.b)
-        touches = kind.meet(books, a, b)
-        who, what = _describe(params, kind, books[0].nobody, nxt, a, b, touches)
+        who, what = _describe(kind, nxt, a, b, kind.meet(books, a, b))
         number = who.numbers.number
         new = Points(who, what, recall(memory, number))
         rows = (used + turn, used + turns + seconds)
@@ -104,49 +103,32 @@ def _append(
     return points, used + turns + seconds
 
 
+@stage
 def _describe(
-    params: SimParams,
-    kind: Kind,
-    nobody: int,
-    nxt: Next,
-    a: Body,
-    b: Body,
-    touches: tuple[Touch, ...],
+    kind: Kind, nxt: Next, a: Body, b: Body, touches: tuple[Touch, ...]
 ) -> tuple[Packed[Who], Packed[Point]]:
     """The points of one pair of each environment, a row for each."""
-
-    @stage
-    def packed(
-        nxt: Next, a: Body, b: Body, touches: tuple[Touch, ...]
-    ) -> tuple[Packed[Who], Packed[Point]]:
-        points = [
-            _point(params, kind, k, nobody, nxt, a, b, touch) for k, touch in enumerate(touches)
-        ]
-        return tuple(table([pack(part) for part in parts]) for parts in zip(*points))
-
-    return packed(nxt, a, b, touches)
+    a, b, touches = opened((a, b, touches))
+    points = [_point(kind, k, nxt, a, b, touch) for k, touch in enumerate(touches)]
+    who, what = ([pack(part) for part in parts] for parts in zip(*points))
+    return table(who), table(what)
 
 
-def _point(
-    params: SimParams,
-    kind: Kind,
-    k: int,
-    nobody: int,
-    nxt: Next,
-    a: Body,
-    b: Body,
-    touch: Touch,
-) -> tuple[Who, Point]:
-    active = nxt.found & touch.active
-    a_arm, b_arm = touch.point - a.placed.position, touch.point - b.placed.position
-    approach = (b.velocity + turning(b.spin, b_arm)) - (a.velocity + turning(a.spin, a_arm))
-    bounce = dot(approach, touch.normal) * jnp.minimum(a.restitution, b.restitution)
+def _point(kind: Kind, k: int, nxt: Next, a: Body, b: Body, touch: Touch) -> tuple[Who, Point]:
+    params, nobody = kind.scene.level.params, len(kind.scene.moving)
+    active = nxt.found if touch.active is None else nxt.found & touch.active
+
+    def there(body: Body) -> Vec:
+        arm = touch.point - body.motion.placed.position
+        return body.motion.velocity + turning(body.motion.spin, arm)
+
+    bounce = jnp.minimum(a.material.restitution, b.material.restitution)
     # Overlap beyond the slop is undone at a share of it per substep (Baumgarte).
     rate = params.baumgarte_coefficient_collision / params.dt
     push = -rate * jnp.minimum(0.0, params.slop - touch.penetration)
     grip = jnp.sqrt(
-        jnp.square(a.friction * params.base_friction)
-        + jnp.square(b.friction * params.base_friction)
+        jnp.square(a.material.friction * params.base_friction)
+        + jnp.square(b.material.friction * params.base_friction)
     )
     number = kind.first_number + kind.points * nxt.slot + k
     batch = kind.first_batch + k * kind.pairs.batches + nxt.batch
@@ -159,12 +141,10 @@ def _point(
     return who, Point(
         place=touch.point,
         normal=touch.normal,
-        target=push - bounce,
+        target=push - dot(there(b) - there(a), touch.normal) * bounce,
         grip=grip,
-        a_mass=a.inverse_mass,
-        b_mass=b.inverse_mass,
-        a_inertia=a.inverse_inertia,
-        b_inertia=b.inverse_inertia,
+        inverse_mass=(a.material.inverse_mass, b.material.inverse_mass),
+        inverse_inertia=(a.material.inverse_inertia, b.material.inverse_inertia),
     )
 
 
@@ -194,7 +174,7 @@ def kinds_of_contact(scene: Scene, sides: Sides) -> tuple[Kind, ...]:
     kinds, number, batch = [], 0, 0
     for (pairs, always, find, meet), points in zip(options, (2, 1, 1)):
         if len(pairs) or len(pairs.fixed):
-            kinds.append(Kind(pairs, points, number, batch, always, find, meet))
+            kinds.append(Kind(scene, pairs, points, number, batch, always, find, meet))
         number += points * pairs.slots
         batch += points * pairs.batches
     return tuple(kinds)

@@ -6,7 +6,6 @@ A polygon comes as `Sides`, four of everything; arrays are [k] for the polygons 
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -24,7 +23,7 @@ class Sides(NamedTuple):
     """A polygon in its own frame; every field is a tuple of four.
 
     start: corners, clockwise. end: the next corner. normal: outward, of length 1.
-    support: how far the polygon reaches along the normal, m. present: False for the fourth
+    support: how far the polygon reaches along the normal, m. present: 1, but 0 for the fourth
     side of a triangle, whose fourth corner is padding.
     """
 
@@ -33,20 +32,6 @@ class Sides(NamedTuple):
     normal: tuple[Vec, ...]
     support: tuple[Array, ...]
     present: tuple[Array, ...]
-
-    def to_table(self) -> np.ndarray:
-        """All numbers of a level's polygons as one array [s, k]."""
-        return np.stack([np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(self)])
-
-    @classmethod
-    def from_table(cls, table: Array) -> "Sides":
-        """The sides out of the columns of `to_table`, [s, b]."""
-        rows = iter(table)
-        start, end, normal = (
-            tuple(Vec(next(rows), next(rows)) for _ in range(CORNERS)) for _ in range(3)
-        )
-        support = tuple(next(rows) for _ in range(CORNERS))
-        return cls(start, end, normal, support, tuple(row > 0 for row in rows))
 
 
 class Placed(NamedTuple):
@@ -74,7 +59,7 @@ def sides_of(polygons: Bodies) -> Sides:
         end=_four(after),
         normal=_four(normal),
         support=tuple(support.T),
-        present=tuple(present.T),
+        present=tuple(present.T.astype(np.float32)),
     )
 
 
@@ -90,15 +75,15 @@ def in_world(placed: Placed, points: tuple[Vec, ...]) -> tuple[Vec, ...]:
 def gaps_before_sides(sides: Sides, corners: tuple[Vec, ...], four: Array) -> tuple[Array, ...]:
     """How far another polygon is in front of each side: the least of its corners' distances.
 
-    corners: the other polygon's, in the frame of `sides`. four: False where it is a triangle.
+    corners: the other polygon's, in the frame of `sides`. four: 0 where it is a triangle.
     An absent side gives minus infinity.
     """
     gaps = []
     for normal, support, present in zip(sides.normal, sides.support, sides.present):
         reach = [dot(normal, corner) for corner in corners]
         nearest = jnp.minimum(jnp.minimum(reach[0], reach[1]), reach[2])
-        nearest = jnp.minimum(nearest, jnp.where(four, reach[3], jnp.inf))
-        gaps.append(jnp.where(present, nearest - support, -jnp.inf))
+        nearest = jnp.minimum(nearest, jnp.where(four > 0, reach[3], jnp.inf))
+        gaps.append(jnp.where(present > 0, nearest - support, -jnp.inf))
     return tuple(gaps)
 
 
@@ -115,8 +100,8 @@ def nearest_on_sides(sides: Sides, point: Vec) -> tuple[Vec, Array]:
         reach = jnp.clip(dot(direction, point - start), 0.0, size)
         foot = start + direction * reach
         away = foot - point
-        distance = jnp.where(present, dot(away, away), jnp.inf)
-        inside = inside & (~present | (cross(start - point, end - point) < 0))
+        distance = jnp.where(present > 0, dot(away, away), jnp.inf)
+        inside = inside & ((present == 0) | (cross(start - point, end - point) < 0))
         best = foot if best is None else select(distance < least, foot, best)
         least = jnp.minimum(distance, least)
     return best, inside

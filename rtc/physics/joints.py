@@ -119,14 +119,20 @@ def _end(scene: Scene, body: int, anchor: Float[np.ndarray, "2"]) -> End:
 def lever(joint: Joint, motion: Motion) -> Lever:
     """Arms and relative angle at the start of a substep."""
 
-    def arm(end: End, angle: Array) -> Vec:
+    def arm(end: End) -> Vec:
+        angle = angle_of(end, motion)
         return rotate(Turn(jnp.cos(angle), jnp.sin(angle)), Vec(*map(jnp.float32, end.anchor)))
 
-    a, b = (_angle(end, motion) for end in (joint.a, joint.b))
-    return Lever(arm(joint.a, a), arm(joint.b, b), b - a - joint.rotation)
+    return Lever(arm(joint.a), arm(joint.b), bend(joint, motion))
 
 
-def _angle(end: End, motion: Motion) -> Array:
+def bend(joint: Joint, motion: Motion) -> Float[Array, " b"]:
+    """The angle of b against a, from the joint's zero."""
+    return angle_of(joint.b, motion) - angle_of(joint.a, motion) - joint.rotation
+
+
+def angle_of(end: End, motion: Motion) -> Float[Array, " b"]:
+    """Of the body at an end of a joint."""
     if end.row is None:
         return jnp.full(motion.angle.shape[1:], end.angle, jnp.float32)
     return motion.angle[end.row]

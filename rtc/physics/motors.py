@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from rtc.physics.joints import Joint
+from rtc.physics.joints import Joint, bend
 from rtc.physics.scene import Scene, body_field
 from rtc.physics.state import Motion
 from rtc.physics.vector import Turn, Vec, cross, rotate
@@ -59,8 +59,7 @@ def _near_limit(
 ) -> Float[Array, " b"]:
     """Share of the power that is left: it fades within `margin` rad before a limit, but not
     when driving away from it."""
-    angles = [end.angle if end.row is None else motion.angle[end.row] for end in (joint.a, joint.b)]
-    angle = angles[1] - angles[0] - joint.rotation
+    angle = bend(joint, motion)
     # Limits closer than two margins cross over; the upper one then wins, as in jax2d.
     inner = jnp.minimum(jnp.maximum(angle, joint.low + margin), joint.high - margin)
     overrun = angle - inner

@@ -35,10 +35,7 @@ class Packed(Generic[T]):
     @property
     def numbers(self) -> T:
         """The named tuple, of numbers [b] or, of a table, [w, b]."""
-        places = range(self.array.shape[-2])
-        return self.tree.unflatten(
-            [jax.lax.index_in_dim(self.array, k, -2, keepdims=False) for k in places]
-        )
+        return self.tree.unflatten(_unstack(self.array, -2))
 
     @property
     def parts(self) -> list["Packed"]:
@@ -53,7 +50,7 @@ class Packed(Generic[T]):
     @property
     def rows(self) -> list["Packed[T]"]:
         """All rows of a table."""
-        return [Packed(row, self.tree) for row in self.array]
+        return [Packed(row, self.tree) for row in _unstack(self.array, 0)]
 
     def load(self, row: Int[Array, ""]) -> "Packed[T]":
         """One row of a table."""
@@ -64,10 +61,15 @@ class Packed(Generic[T]):
         array = jax.lax.dynamic_update_index_in_dim(self.array, values.array, row, 0)
         return Packed(array, self.tree)
 
-    def load_each(self, row: Int[Array, " b"]) -> "Packed[T]":
-        """A row of its own for each environment."""
-        index = jnp.broadcast_to(row, (1, *self.array.shape[1:]))
-        array = jnp.take_along_axis(self.array, index, axis=0, mode="promise_in_bounds")[0]
+    def load_each(self, *rows: Int[Array, " b"]) -> list["Packed[T]"]:
+        """For each of `rows` a row of its own for each environment."""
+        index = jnp.broadcast_to(jnp.stack(rows)[:, None], (len(rows), *self.array.shape[1:]))
+        array = jnp.take_along_axis(self.array, index, axis=0, mode="promise_in_bounds")
+        return Packed(array, self.tree).rows
+
+    def pick(self, number: Int[Array, " b"]) -> "Packed[T]":
+        """Of the numbers [f, k] of k things those of one for each environment."""
+        array = jnp.asarray(self.array).at[:, number].get(mode="promise_in_bounds")
         return Packed(array, self.tree)
 
     def add_each(self, row: Int[Array, " b"], change: "Packed[T]") -> "Packed[T]":
@@ -86,6 +88,11 @@ def pack(numbers: T) -> Packed[T]:
     leaves, tree = jax.tree.flatten(numbers)
     module = np if all(isinstance(leaf, np.ndarray) for leaf in leaves) else jnp
     return Packed(module.stack(leaves, axis=-2), tree)
+
+
+def _unstack(array: Array, axis: int) -> list[Array]:
+    places = range(array.shape[axis])
+    return [jax.lax.index_in_dim(array, k, axis, keepdims=False) for k in places]
 
 
 def table(rows: list[Packed[T]]) -> Packed[T]:

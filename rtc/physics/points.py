@@ -30,17 +30,15 @@ class Point(NamedTuple):
     """One contact point of each environment, each [b].
 
     place: in the world, m. normal: from a to b. target: wanted normal velocity, m/s. grip:
-    friction coefficient. a_mass ... b_inertia: inverse masses.
+    friction coefficient. inverse_mass, inverse_inertia: of both bodies.
     """
 
     place: Vec
     normal: Vec
     target: Array
     grip: Array
-    a_mass: Array
-    b_mass: Array
-    a_inertia: Array
-    b_inertia: Array
+    inverse_mass: tuple[Array, Array]
+    inverse_inertia: tuple[Array, Array]
 
 
 class Impulse(NamedTuple):
@@ -63,8 +61,9 @@ def no_points(width: int, batch_size: int) -> Points:
 
     def rows() -> Points:
         whole, real = (jnp.zeros((width, batch_size), t) for t in (jnp.int32, jnp.float32))
-        point = Point(Vec(real, real), Vec(real, real), *[real] * 6)
-        return Points(pack(Who(*[whole] * 4)), pack(point), pack(Impulse(real, real)))
+        two = (real, real)
+        point = Point(Vec(*two), Vec(*two), *two, inverse_mass=two, inverse_inertia=two)
+        return Points(pack(Who(*[whole] * 4)), pack(point), pack(Impulse(*two)))
 
     return kernel_call("not_yet_written", rows)() if in_kernel() else rows()
 

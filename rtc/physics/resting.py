@@ -13,14 +13,14 @@ from jaxtyping import Bool
 
 from rtc.physics.geometry import Placed, Sides, gaps_before_sides, in_world, nearest_on_sides
 from rtc.physics.scene import Bodies, Pairs
-from rtc.physics.vector import Turn, Vec, dot, rotate_back
+from rtc.physics.vector import Turn, Vec, dot, rotate_back, rows_of
 
 
 def polygons_rest(pairs: Pairs, sides: Sides) -> Bool[np.ndarray, " f"]:
     """One flag for each row of `pairs.fixed`, two polygons."""
     fixed = pairs.fixed
     with jax.ensure_compile_time_eval():
-        ends = [(_placed(pairs.kinds[0], n), _rows(sides, n)) for n in (fixed.a, fixed.b)]
+        ends = [(_placed(pairs.kinds[0], n), rows_of(sides, n)) for n in (fixed.a, fixed.b)]
         gaps = []
         for (here, own), (there, other) in (ends, ends[::-1]):
             corners = in_world(there, other.start)
@@ -35,7 +35,7 @@ def circles_rest_on_polygons(pairs: Pairs, sides: Sides) -> Bool[np.ndarray, " f
     with jax.ensure_compile_time_eval():
         disc, post = _placed(circles, fixed.a), _placed(polygons, fixed.b)
         centre = rotate_back(post.turn, disc.position - post.position)
-        nearest, inside = nearest_on_sides(_rows(sides, fixed.b), centre)
+        nearest, inside = nearest_on_sides(rows_of(sides, fixed.b), centre)
         away = centre - nearest
         return np.asarray((dot(away, away) <= circles["radius"][fixed.a] ** 2) | inside)
 
@@ -52,7 +52,3 @@ def _placed(bodies: Bodies, numbers: np.ndarray) -> Placed:
     position, angle = bodies["position"][numbers], bodies["rotation"][numbers]
     turn = Turn(jnp.cos(angle), jnp.sin(angle))
     return Placed(Vec(jnp.asarray(position[:, 0]), jnp.asarray(position[:, 1])), turn)
-
-
-def _rows(sides: Sides, numbers: np.ndarray) -> Sides:
-    return jax.tree.map(lambda array: array[numbers], sides)

@@ -172,31 +172,22 @@ def _bodies(
 
 def _pairs(level: Level, first: Bodies, second: Bodies, in_scene: Bool[np.ndarray, "n m"]) -> Pairs:
     """in_scene: which combinations of level slots are pairs at all, in slot order."""
-    same = first is second
-    rows = [
-        (i, j)
-        for i in range(len(first))
-        for j in range(i + 1 if same else 0, len(second))
-        if i < first.moving or j < second.moving
-    ]
-    rest = [
-        (i, j)
-        for i in range(first.moving, len(first))
-        for j in range(max(second.moving, i + 1 if same else 0), len(second))
-    ]
-    fixed = _table(level, (first, second), rest, in_scene, None)
-    return _table(level, (first, second), rows, in_scene, fixed)
+    i, j = np.indices((len(first), len(second)))
+    once = (i < j) | (first is not second)
+    moves = (i < first.moving) | (j < second.moving)
+    fixed = _table(level, (first, second), np.nonzero(once & ~moves), in_scene, None)
+    return _table(level, (first, second), np.nonzero(once & moves), in_scene, fixed)
 
 
 def _table(
     level: Level,
     kinds: tuple[Bodies, Bodies],
-    rows: list[tuple[int, int]],
+    rows: tuple[np.ndarray, np.ndarray],
     in_scene: Bool[np.ndarray, "n m"],
     fixed: Pairs | None,
 ) -> Pairs:
     first, second = kinds
-    i, j = np.array(rows, int).reshape(-1, 2).T
+    i, j = rows
     if first is second:  # a is the lower one in the level
         swap = first.slots[i] > second.slots[j]
         i, j = np.where(swap, j, i), np.where(swap, i, j)

@@ -170,9 +170,9 @@ def _batch_start(
 
 
 @stage
-def _of_both(who: Packed[Who], of_bodies: Packed[T]) -> tuple[Packed[T], Packed[T]]:
+def _of_both(who: Packed[Who], of_bodies: Packed[T]) -> list[Packed[T]]:
     """Rows of a table of bodies for both bodies of a contact."""
-    return of_bodies.load_each(who.numbers.a), of_bodies.load_each(who.numbers.b)
+    return of_bodies.load_each(who.numbers.a, who.numbers.b)
 
 
 def _remembered(
@@ -186,52 +186,54 @@ def _remembered(
 class Leverage(NamedTuple):
     """What an impulse at a contact point can do, each [b].
 
-    a_normal ... b_tangent: how far the line of the normal or tangent passes the centre, m.
-    normal_mass, tangent_mass: impulse for a unit of speed, kg. coupling: slip that a unit of
-    normal impulse makes, through the spins, 1/kg.
+    past_normal, past_tangent: how far the line of the normal or tangent passes the centres of a
+    and b, m. normal_mass, tangent_mass: impulse for a unit of speed, kg. coupling: slip that a
+    unit of normal impulse makes, through the spins, 1/kg.
     """
 
-    a_normal: Array
-    b_normal: Array
-    a_tangent: Array
-    b_tangent: Array
+    past_normal: tuple[Array, Array]
+    past_tangent: tuple[Array, Array]
     normal_mass: Array
     tangent_mass: Array
     coupling: Array
 
 
 @formula
-def _leverage(point: Point, place: tuple[Vec, Vec]) -> Leverage:
+def _leverage(point: Point, place: list[Vec]) -> Leverage:
     """place: of both bodies, which joints move while the solver runs."""
     arms = [point.place - here for here in place]
-    past_n = [cross(arm, point.normal) for arm in arms]
-    past_t = [cross(arm, right_of(point.normal)) for arm in arms]
-    mass = point.a_mass + point.b_mass
+    normal = tuple(cross(arm, point.normal) for arm in arms)
+    tangent = tuple(cross(arm, right_of(point.normal)) for arm in arms)
+    inertia_a, inertia_b = point.inverse_inertia
+    mass = point.inverse_mass[0] + point.inverse_mass[1]
 
-    def turned(one: list[Array], other: list[Array]) -> Array:
-        return point.a_inertia * one[0] * other[0] + point.b_inertia * one[1] * other[1]
+    def turned(one: tuple[Array, Array], other: tuple[Array, Array]) -> Array:
+        return inertia_a * one[0] * other[0] + inertia_b * one[1] * other[1]
 
     return Leverage(
-        *past_n,
-        *past_t,
-        normal_mass=1 / nonzero(mass + turned(past_n, past_n)),
-        tangent_mass=1 / nonzero(mass + turned(past_t, past_t)),
-        coupling=turned(past_n, past_t),
+        normal,
+        tangent,
+        normal_mass=1 / nonzero(mass + turned(normal, normal)),
+        tangent_mass=1 / nonzero(mass + turned(tangent, tangent)),
+        coupling=turned(normal, tangent),
     )
 
 
 @formula
-def _impulses(point: Point, lever: Leverage, speed: tuple[Speed, Speed], old: Impulse) -> Impulse:
+def _impulses(point: Point, lever: Leverage, speed: list[Speed], old: Impulse) -> Impulse:
     """New sums of a contact's impulses.
 
     Normal: stop the approach (or reverse a part of it) and push the overlap out; never pull.
     Tangent: stop the slip, by no more than friction allows (Coulomb's cone).
     """
     a, b = speed
-    drift = b.velocity - a.velocity
-    approach = dot(drift, point.normal) + lever.b_normal * b.spin - lever.a_normal * a.spin
-    slip = dot(drift, right_of(point.normal)) + lever.b_tangent * b.spin - lever.a_tangent * a.spin
+
+    def relative(line: Vec, past: tuple[Array, Array]) -> Array:
+        return dot(b.velocity - a.velocity, line) + past[1] * b.spin - past[0] * a.spin
+
+    approach = relative(point.normal, lever.past_normal)
     normal = jnp.maximum(old.normal + (point.target - approach) * lever.normal_mass, 0.0)
+    slip = relative(right_of(point.normal), lever.past_tangent)
     slip = slip + (normal - old.normal) * lever.coupling
     limit = point.grip * normal
     return Impulse(normal, jnp.clip(old.tangent - slip * lever.tangent_mass, -limit, limit))
@@ -239,7 +241,7 @@ def _impulses(point: Point, lever: Leverage, speed: tuple[Speed, Speed], old: Im
 
 def _push(
     point: Points,
-    place: tuple[Packed[Vec], Packed[Vec]],
+    place: list[Packed[Vec]],
     speed: Packed[Speed],
     impulse: Packed[Impulse],
 ) -> Packed[Speed]:
@@ -249,16 +251,13 @@ def _push(
 
 
 @formula
-def _changes(point: Point, place: tuple[Vec, Vec], impulse: Impulse) -> tuple[Speed, Speed]:
+def _changes(point: Point, place: list[Vec], impulse: Impulse) -> tuple[Speed, Speed]:
     """What an impulse does to both bodies."""
     push = point.normal * impulse.normal + right_of(point.normal) * impulse.tangent
-
-    def change(here: Vec, mass: Array, inertia: Array) -> Speed:
-        return Speed(push * mass, cross(point.place - here, push) * inertia)
-
-    return (
-        change(place[0], -point.a_mass, -point.a_inertia),
-        change(place[1], point.b_mass, point.b_inertia),
+    ends = zip((-1.0, 1.0), place, point.inverse_mass, point.inverse_inertia)
+    return tuple(
+        Speed(push * (sign * mass), cross(point.place - here, push) * (sign * inertia))
+        for sign, here, mass, inertia in ends
     )
 
 

@@ -11,33 +11,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rtc.physics.bodies import place, place_fixed
 from rtc.physics.geometry import Placed, Sides, gaps_before_sides, in_world, nearest_on_sides
 from rtc.physics.scene import Bodies
 from rtc.physics.stages import stage
 from rtc.physics.state import Motion
-from rtc.physics.vector import Turn, Vec, dot, rotate_back
+from rtc.physics.vector import Vec, dot, rotate_back, rows_of
 from rtc.types import Array, Bool, Float, PyTree
-
-
-def place(bodies: Bodies, motion: Motion) -> Placed:
-    """Where the moving bodies of a kind are, [moving, b]."""
-    rows = slice(bodies.first_row, bodies.first_row + bodies.moving)
-    angle = motion.angle[rows]
-    position = Vec(motion.position.x[rows], motion.position.y[rows])
-    return Placed(position, Turn(jnp.cos(angle), jnp.sin(angle)))
-
-
-def place_fixed(bodies: Bodies) -> Placed:
-    """Where the fixed bodies of a kind are, numpy [fixed, 1]."""
-    position = bodies["position"][bodies.moving :]
-    angle = bodies["rotation"][bodies.moving :, None]
-    return Placed(Vec(position[:, :1], position[:, 1:]), Turn(np.cos(angle), np.sin(angle)))
 
 
 def polygons_touch(polygons: Bodies, sides: Sides, motion: Motion) -> Bool[Array, "p b"]:
     """True where the polygons of a pair overlap."""
     moving = polygons.moving
-    ours, walls = (_rows(sides, s) for s in (slice(0, moving), slice(moving, None)))
+    ours, walls = (rows_of(sides, s) for s in (slice(0, moving), slice(moving, None)))
     body, wall = place(polygons, motion), place_fixed(polygons)
     mutual = stage(lambda body: separation(ours, body, ours, body))(body)
     overlaps = _overlap(mutual, mutual)
@@ -75,7 +61,7 @@ def circles_touch_polygons(
     discs, posts = place(circles, motion).position, place_fixed(circles).position
     radius = circles["radius"][:, None, None]
     body, wall = place(polygons, motion), place_fixed(polygons)
-    ours, walls = (_rows(sides, s) for s in np.split(np.arange(len(polygons)), [polygons.moving]))
+    ours, walls = (rows_of(sides, s) for s in np.split(np.arange(len(polygons)), [polygons.moving]))
     near, far = radius[: circles.moving], radius[circles.moving :]
     free = stage(lambda discs, body: _circle_meets(discs, near, ours, body))(discs, body)
     resting = stage(lambda discs: _circle_meets(discs, near, walls, wall))(discs)
@@ -100,17 +86,13 @@ def circles_touch(circles: Bodies, motion: Motion) -> Bool[Array, "p b"]:
     discs, posts = place(circles, motion).position, place_fixed(circles).position
     batch = motion.angle.shape[-1]
     spread = [jnp.broadcast_to(c, (len(circles) - circles.moving, batch)) for c in posts]
-    everyone = Vec(*(jnp.concatenate([a, b]) for a, b in zip(discs, spread)))
+    everyone = Vec(*map(jnp.concatenate, zip(discs, spread)))
     rows = [jnp.zeros((0, batch), bool)]
     for i in range(circles.moving):
-        away = Vec(*(c[i + 1 :] - c[i][None] for c in everyone))
+        away = jax.tree.map(lambda c, i=i: c[i + 1 :] - c[i][None], everyone)
         reach = (circles["radius"][i] + circles["radius"][i + 1 :])[:, None]
         rows.append(jnp.sqrt(dot(away, away)) < reach)
     return jnp.concatenate(rows)
-
-
-def _rows(tree: PyTree, rows: slice | np.ndarray) -> PyTree:
-    return jax.tree.map(lambda array: array[rows], tree)
 
 
 def _axis(tree: PyTree, axis: int) -> PyTree:

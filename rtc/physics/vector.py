@@ -4,6 +4,7 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rtc.types import Array
 
@@ -74,6 +75,11 @@ def length(v: Vec) -> Array:
 def select(condition: Array, u: T, v: T) -> T:
     """`u` where the condition holds, else `v`, number by number."""
     return jax.tree.map(lambda p, q: jnp.where(condition, p, q), u, v)
+
+
+def rows_of(tree: T, rows: slice | np.ndarray) -> T:
+    """Rows of everything."""
+    return jax.tree.map(lambda array: array[rows], tree)
 
 
 def nonzero(x: Array) -> Array:
