@@ -5,11 +5,13 @@ experts that is cheaper than one gathered set of parameters for each environment
 half a megabyte each and would be read in every step.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from rtc.env.roll import roll
 from rtc.env.wrappers import Stack, StackState
 from rtc.experts.actor_critic import ActorCritic, action_distribution, sample_normal, squash
 from rtc.experts.ppo import on_cpu
@@ -54,34 +56,50 @@ def play_block(
     params: of all experts, leading axis e. action_std: share of their own standard deviation
     that actions are drawn with.
     """
-    experts = params.log_std.shape[0]
-    low = stack.action_low
+    experts, actions = params.log_std.shape
+    batch = len(state.expert)
 
-    def step(state, _):
-        action_key, env_key, expert_key, key = jax.random.split(state.key, 4)
-        obs = stack.observe(state.envs)
-        shape = (len(obs), len(low))
-        drawn = action_std * jax.random.normal(action_key, shape)
-        u = _chosen_u(params, state.expert, obs, drawn, low)
-        action = squash(u, low)
-        envs, outcome = stack.step(state.envs, action, jax.random.normal(env_key, shape))
-        rows = Rows(
-            state.episode,
-            state.expert,
-            stack.current(obs),
-            action,
-            outcome.done,
-            outcome.solved,
-            outcome.episode_return,
-            outcome.episode_length,
-        )
-        drawn = jax.random.randint(expert_key, state.expert.shape, 0, experts)
-        expert = jnp.where(outcome.done, drawn, state.expert)
-        episode = state.episode + outcome.done
-        return PlayState(envs, expert, episode, key), rows
+    def draw(keys):
+        drawn, env_noise = (jax.random.normal(key, (batch, actions)) for key in keys[:2])
+        return action_std * drawn, env_noise, jax.random.randint(keys[2], (batch,), 0, experts)
 
-    state, rows = jax.lax.scan(step, state, length=steps)
-    return state, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), rows)
+    def judge(state, draws):
+        envs, (expert, _) = state
+        drawn, env_noise, next_expert = draws
+        u = _chosen_u(params, expert, stack.observe(envs), drawn, stack.action_low)
+        return u, env_noise, next_expert
+
+    key, keys = jax.lax.scan(_split, state.key, length=steps, unroll=8)
+    state = state.envs, (state.expert, state.episode)
+    (envs, beside), rows = roll(stack, draw, judge, partial(_turn, stack), state, keys)
+    return PlayState(envs, *beside, key), jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), rows)
+
+
+def _split(key: Key, _: None) -> tuple[Key, Array]:
+    """The key of what comes after a step, and those of the step."""
+    *step, key = jax.random.split(key, 4)
+    return key, jnp.stack(step)
+
+
+def _turn(
+    stack: Stack, state: tuple, u: Array, noise: Array, next_expert: Array
+) -> tuple[tuple, Rows]:
+    """What comes of the actions of a step. state: (envs, (expert, episode)). noise: [b, a]."""
+    envs, (expert, episode) = state
+    obs, action = stack.observe(envs), squash(u, stack.action_low)
+    envs, outcome = stack.step(envs, action, noise)
+    rows = Rows(
+        episode,
+        expert,
+        stack.current(obs),
+        action,
+        outcome.done,
+        outcome.solved,
+        outcome.episode_return,
+        outcome.episode_length,
+    )
+    expert = jnp.where(outcome.done, next_expert, expert)
+    return (envs, (expert, episode + outcome.done)), rows
 
 
 def _chosen_u(

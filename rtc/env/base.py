@@ -10,6 +10,7 @@ import numpy as np
 from rtc.errors import ArgumentError, check_whole, shown
 from rtc.levels import Level
 from rtc.physics.observation import ObservationSpec, observation_spec
+from rtc.physics.stages import in_kernel
 from rtc.types import Array, Bool, Float, Int, PyTree, checked
 
 
@@ -37,6 +38,8 @@ class Engine(Protocol):
 
     # The axis of the batch in every array of a state.
     batch_axis: int
+    # Whether a step is made of what the printer of kernels knows.
+    printable: bool
 
     def reset(self, batch_size: int) -> PyTree: ...
 
@@ -73,6 +76,11 @@ class Env:
         self._replay = jax.jit(physics.replay)
 
     @property
+    def printable(self) -> bool:
+        """Whether a step may become part of a kernel (`rtc.physics.kernel`)."""
+        return self._physics.printable
+
+    @property
     def observation_size(self) -> int:
         """Entries of the observation (o)."""
         return len(self.observation.indices)
@@ -106,7 +114,8 @@ class Env:
     @checked(a="action_size")
     def step(self, state: PyTree, action: Float[Array, "b a"]) -> tuple[PyTree, Step]:
         """One environment step: `frame_skip` substeps of the physics under one action."""
-        return self._step(state, action)
+        # For a kernel it is traced anew: what jax remembers of the other is no use there.
+        return (self._physics.step if in_kernel() else self._step)(state, action)
 
     def observe(self, state: PyTree) -> Float[Array, "b o"]:
         """The observation of a state."""

@@ -21,6 +21,7 @@ class KinetixEngine:
     """
 
     batch_axis = 0
+    printable = False
 
     def __init__(self, level: Level, reward: str) -> None:
         self.level = level

@@ -1,7 +1,5 @@
 """The engine of `rtc.physics` behind the common interface."""
 
-import os
-import warnings
 from functools import cached_property
 
 import jax
@@ -11,9 +9,10 @@ import numpy as np
 from rtc.env.base import Step, check_kinetix_state, check_state
 from rtc.env.convert import state_from_kinetix, state_to_kinetix
 from rtc.levels import Level
-from rtc.physics.kernel.nvidia import NoCompilerError, nvrtc
+from rtc.physics.kernel.nvidia import kernel_at_hand
 from rtc.physics.kernel.step import StepKernel
 from rtc.physics.observation import observation_spec
+from rtc.physics.stages import in_kernel
 from rtc.physics.state import State, initial_state
 from rtc.physics.step import Outcome, make_dynamics, substep
 from rtc.physics.tiles import in_tiles
@@ -29,6 +28,7 @@ class SpecialisedEngine:
     """
 
     batch_axis = -1
+    printable = True
 
     def __init__(self, level: Level, reward: str) -> None:
         self.level = level
@@ -46,7 +46,7 @@ class SpecialisedEngine:
     def step(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
         """One environment step: `frame_skip` substeps; on a GPU in one launch, where asked for."""
         check_state(self, state, action=action)
-        if jax.default_backend() == "gpu" and kernel_wanted() and _compiler_at_hand():
+        if kernel_at_hand() and not in_kernel():
             return self.kernel(state, action.astype(jnp.float32))
         return self.advance(state, action)
 
@@ -54,7 +54,8 @@ class SpecialisedEngine:
     def kernel(self) -> StepKernel:
         """The step for a GPU, printed when it is first called."""
         actions = self.level.static.num_motor_bindings + self.level.static.num_thruster_bindings
-        return StepKernel(self.advance, jax.eval_shape(lambda: self.reset(1)), actions)
+        action = jax.ShapeDtypeStruct((1, actions), jnp.float32)
+        return StepKernel(self.advance, self.reset, action)
 
     def advance(self, state: State, action: Float[Array, "b a"]) -> tuple[State, Step]:
         """The step as jax traces it, for any device."""
@@ -131,21 +132,6 @@ class SpecialisedEngine:
             reward = jnp.where(first, outcome.reward[k], reward)
             distance = jnp.where(first, outcome.distance[k], distance)
         return reward, reward > 0, distance
-
-
-def kernel_wanted() -> bool:
-    """Whether RTC_STEP_KERNEL=on is set. Off by default: the kernel was compiled for a GPU and
-    its program run on CPUs, but it has not been run on a GPU yet."""
-    return os.environ.get("RTC_STEP_KERNEL", "off") == "on"
-
-
-def _compiler_at_hand() -> bool:
-    try:
-        nvrtc()
-    except NoCompilerError as error:
-        warnings.warn(f"{error}: a step takes a thousand launches in place of one", stacklevel=2)
-        return False
-    return True
 
 
 def _broken(state: State) -> Bool[Array, " b"]:

@@ -45,8 +45,12 @@ class Task(Protocol):
     """What reinforcement learning sees of an environment: a batch of episodes without end.
 
     observation_size: entries of the policy's input. action_low: [a] lowest action, -1 where
-    actions lie in [-1, 1] (motors), 0 where they lie in [0, 1] (thrusters).
+    actions lie in [-1, 1] (motors), 0 where they lie in [0, 1] (thrusters). printable: whether
+    its step may become part of a kernel, see `rtc.env.base.Engine`.
     """
+
+    @property
+    def printable(self) -> bool: ...
 
     @property
     def observation_size(self) -> int: ...
@@ -145,6 +149,10 @@ class Stack:
     action_noise: float
     history: int
     dense_scale: float | None
+
+    @property
+    def printable(self) -> bool:
+        return self.env.printable
 
     @property
     def action_low(self) -> np.ndarray:

@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 from rtc.config.sections import ExpertConfig
+from rtc.env.roll import roll
 from rtc.env.wrappers import Outcome, Task
 from rtc.experts.actor_critic import (
     ActorCritic,
@@ -86,9 +87,9 @@ class LossParts(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """Sums over the episodes that ended, each [s]: number, returns, lengths, solved of those
-    that began at the level's start; begun, finished: number and solved of those that began
-    along a solution (`starts.py`)."""
+    """Sums over the episodes that ended, each [s], or [b] while they are played: number, returns,
+    lengths, solved of those that began at the level's start; begun, finished: number and solved
+    of those that began along a solution (`starts.py`)."""
 
     count: Array
     returns: Array
@@ -182,25 +183,25 @@ def play(
     params: with a leading axis s. keys: [s], one a seed: what a seed draws does not depend on
     the seeds beside it. Returns the environments after, the experience and the ended episodes.
     """
-    seeds, low = keys.shape[0], task.action_low
+    seeds, actions = params.log_std.shape
+    batch = len(task.observe(envs))
 
-    def step(carry, keys):
-        envs, episodes = carry
-        obs = task.observe(envs)
+    def draw(keys):
         # Standard normal noise: for exploration, and for the environment.
-        shape = (2, len(obs) // seeds, len(low))
-        noise = jax.vmap(lambda key: jax.random.normal(key, shape), out_axes=1)(keys)
-        by_seed = obs.reshape(seeds, -1, obs.shape[-1])
-        u, log_prob = over_seeds(partial(_act, low=low))(params, by_seed, noise[0])
-        u, env_noise = (x.reshape(-1, len(low)) for x in (u, noise[1]))
-        # An environment whose episode ended begins its next one inside the task's step.
-        envs, outcome = task.step(envs, squash(u, low), env_noise)
-        experience = Experience(obs, u, log_prob.reshape(-1), outcome.reward, outcome.done)
-        return (envs, _count(episodes, outcome)), experience
+        shape = (2, batch // seeds, actions)
+        return jax.vmap(lambda key: jax.random.normal(key, shape), out_axes=1)(keys)
+
+    def judge(state, noise):
+        obs = task.observe(state[0]).reshape(seeds, batch // seeds, -1)
+        u, log_prob = over_seeds(partial(_act, low=task.action_low))(params, obs, noise[0])
+        return u.reshape(batch, -1), log_prob.reshape(-1), noise[1].reshape(batch, -1)
 
     step_keys = jax.vmap(lambda key: jax.random.split(key, steps), out_axes=1)(keys)
-    carry, experience = jax.lax.scan(step, (envs, _zeros(Episodes, seeds)), step_keys)
-    return carry[0], experience, carry[1]
+    none = jax.tree.map(lambda x: jnp.broadcast_to(x, batch), _zeros(Episodes))
+    turn = partial(_turn, task)
+    (envs, ended), experience = roll(task, draw, judge, turn, (envs, none), step_keys)
+    sums = jax.tree.map(lambda x: x.reshape(seeds, -1).sum(-1), ended)
+    return envs, experience, sums
 
 
 def _act(
@@ -211,23 +212,30 @@ def _act(
     return u, normal_log_prob(u, mean, std)
 
 
+def _turn(
+    task: Task, state: tuple, u: Array, log_prob: Array, noise: Array
+) -> tuple[tuple[PyTree, Episodes], Experience]:
+    """What comes of the actions of a step. state: (envs, `Episodes` [b]). noise: [b, a]."""
+    envs, ended = state
+    obs = task.observe(envs)
+    # An environment whose episode ended begins its next one inside the task's step.
+    envs, outcome = task.step(envs, squash(u, task.action_low), noise)
+    experience = Experience(obs, u, log_prob, outcome.reward, outcome.done)
+    return (envs, _count(ended, outcome)), experience
+
+
 def _count(episodes: Episodes, outcome: Outcome) -> Episodes:
-    """Adds the episodes that ended with this step."""
-
-    def total(x, which):
-        ended = jnp.where(which, x, 0).astype(jnp.float32)
-        return ended.reshape(len(episodes.count), -1).sum(-1)
-
+    """Adds the episodes that ended with this step, each [b]."""
     whole, part = outcome.done & outcome.whole, outcome.done & ~outcome.whole
     ended = Episodes(
-        total(1, whole),
-        total(outcome.episode_return, whole),
-        total(outcome.episode_length, whole),
-        total(outcome.solved, whole),
-        total(1, part),
-        total(outcome.solved, part),
+        whole,
+        jnp.where(whole, outcome.episode_return, 0),
+        jnp.where(whole, outcome.episode_length, 0),
+        whole & outcome.solved,
+        part,
+        part & outcome.solved,
     )
-    return jax.tree.map(jnp.add, episodes, ended)
+    return jax.tree.map(lambda total, new: total + new.astype(jnp.float32), episodes, ended)
 
 
 def learn(
@@ -293,7 +301,10 @@ def generalized_advantages(
         return advantage, advantage
 
     start = jnp.zeros_like(last_value)
-    return jax.lax.scan(backward, start, (delta, going_on), reverse=True)[1]
+    # Several steps a launch; on a CPU nothing is launched.
+    together = 1 if on_cpu() else GPU_STEPS
+    steps = (delta, going_on)
+    return jax.lax.scan(backward, start, steps, reverse=True, unroll=together)[1]
 
 
 def _epoch(
@@ -395,6 +406,7 @@ def _finite(tree: PyTree) -> Bool[Array, " s"]:
 # 8,192 rows went through memory instead and took 1.7 times as long. XLA's batched products are
 # slow there too, so seeds are mapped one after another.
 CPU_ROWS = 1024
+GPU_STEPS = 16
 
 
 def on_cpu() -> bool:

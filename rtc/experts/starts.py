@@ -89,6 +89,10 @@ class StartsStack:
     stack: Stack
 
     @property
+    def printable(self) -> bool:
+        return self.stack.printable
+
+    @property
     def action_low(self) -> np.ndarray:
         return self.stack.action_low
 

@@ -26,6 +26,7 @@ class ToyEnv:
 
     observation_size = OBS
     action_size = 6
+    printable = False
     observation_spec = ("time", "motor", "thruster")
     observation_indices = np.array([2, 5, 6])
     observation_constants = np.arange(8, dtype=np.float32)

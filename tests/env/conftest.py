@@ -16,6 +16,7 @@ class ToyEngine:
     """
 
     batch_axis = -1
+    printable = False
 
     def __init__(self, level):
         self.batches = []

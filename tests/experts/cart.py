@@ -28,7 +28,7 @@ class Cart(Env):
         params = SimpleNamespace(max_timesteps=64)
         static = SimpleNamespace(num_motor_bindings=1, num_thruster_bindings=1)
         self.level = SimpleNamespace(params=params, static=static)
-        self._physics = SimpleNamespace(batch_axis=0)
+        self._physics = SimpleNamespace(batch_axis=0, printable=False)
 
     def reset(self, batch_size):
         return CartState(jnp.zeros(batch_size), jnp.zeros(batch_size, jnp.int32))

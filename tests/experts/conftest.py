@@ -40,6 +40,7 @@ class Probes:
 
     rooms: tuple[int, ...] = tuple(range(5))
     observation_size: int = 1
+    printable: bool = False
     broken: int = -1
     broken_after: int = 0
 

@@ -7,8 +7,10 @@ PTX, which is not a public interface: tests/physics/test_gpu_program.py compiles
 import ctypes
 import ctypes.util
 import hashlib
+import os
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from math import prod
@@ -29,6 +31,22 @@ PTX_VERSION = "7.8"  # older drivers refuse newer texts unread
 
 class NoCompilerError(RuntimeError):
     """NVRTC is not installed."""
+
+
+def kernel_at_hand() -> bool:
+    """Whether programs traced now may call kernels: on a GPU, with RTC_STEP_KERNEL=on.
+
+    Off by default: the kernel was compiled for a GPU and its program run on CPUs, but it has not
+    been run on a GPU yet.
+    """
+    if jax.default_backend() != "gpu" or os.environ.get("RTC_STEP_KERNEL", "off") != "on":
+        return False
+    try:
+        nvrtc()
+    except NoCompilerError as error:
+        warnings.warn(f"{error}: a step takes a thousand launches in place of one", stacklevel=3)
+        return False
+    return True
 
 
 @cache
@@ -88,27 +106,28 @@ def _text(library: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> str:
     return buffer.value.decode()
 
 
-def launch(source: Source, ptx: str, arrays: Sequence[Array], state: int) -> list[Array]:
+def launch(
+    source: Source, ptx: str, arrays: Sequence[Array], over: Mapping[int, int]
+) -> list[Array]:
     """One launch for all environments of `arrays`; under vmap still one.
 
-    state: so many of the first arrays are results again, and may be overwritten.
+    over: array -> the output that may be written over it.
     """
-    return _launcher(source, ptx, state, ())(*arrays)
+    return _launcher(source, ptx, over, ())(*arrays)
 
 
-def _launcher(source: Source, ptx: str, state: int, lead: tuple[int, ...]) -> Callable:
+def _launcher(source: Source, ptx: str, over: Mapping[int, int], lead: tuple[int, ...]) -> Callable:
     """The call for arrays with some leading axes."""
 
     @custom_vmap
     def call(*arrays: Array) -> list[Array]:
-        first = source.inputs[0]
-        batch = arrays[0].shape[len(lead) + first.batch]
+        batch = source.batch_of([x.shape[len(lead) :] for x in arrays])
         results = [
             jax.ShapeDtypeStruct((*lead, *port.of(batch).shape), port.dtype)
             for port in source.outputs
         ]
         count = len(arrays) + 1
-        same = {1 + k: k for k in range(state)}
+        same = {1 + k: output for k, output in over.items()}
         kernel = jax.ffi.ffi_call(TARGET, results, input_output_aliases=same)
         return kernel(
             jnp.full(1, batch, jnp.int32),
@@ -127,7 +146,7 @@ def _launcher(source: Source, ptx: str, state: int, lead: tuple[int, ...]) -> Ca
         spread = [
             x if along else jnp.broadcast_to(x, (size, *x.shape)) for x, along in zip(arrays, which)
         ]
-        return _launcher(source, ptx, state, (size, *lead))(*spread), [True] * len(source.outputs)
+        return _launcher(source, ptx, over, (size, *lead))(*spread), [True] * len(source.outputs)
 
     return call
 

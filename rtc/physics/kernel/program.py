@@ -40,32 +40,47 @@ __device__ __forceinline__ float SMALLER(float a, float b) {
 
 
 class Port(NamedTuple):
-    """An array of all environments. shape: with 1 for the batch. batch: which axis that is."""
+    """An array of all environments. shape: with 1 for the batch. batch: which axis that is, None
+    if all environments read the same."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    batch: int
+    batch: int | None
 
     @property
     def size(self) -> int:
         """Numbers of one environment."""
         return int(np.prod(self.shape))
 
+    @property
+    def stride(self) -> str:
+        """Numbers of one batch, in the program."""
+        return f"(size_t){self.size}" + ("" if self.batch is None else " * batch")
+
     def of(self, environments: int) -> jax.ShapeDtypeStruct:
         """Of so many environments."""
         shape = list(self.shape)
-        shape[self.batch] = environments
+        if self.batch is not None:
+            shape[self.batch] = environments
         return jax.ShapeDtypeStruct(tuple(shape), self.dtype)
 
 
 class Source(NamedTuple):
     """What is printed: constants and the body of the function. inputs, outputs: its arrays, of
-    which one may be the other's memory."""
+    which one may be the other's memory. handed_on: of each result of the function the input that
+    it is; None if it is the next of the outputs."""
 
     tables: str
     body: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    handed_on: tuple[int | None, ...]
+
+    def batch_of(self, shapes: Sequence[tuple[int, ...]]) -> int:
+        """Environments of inputs of these shapes."""
+        ports = [(shape, port.batch) for shape, port in zip(shapes, self.inputs)]
+        (batch,) = {shape[axis] for shape, axis in ports if axis is not None}
+        return batch
 
     def cuda(self) -> str:
         """`step(count [1], inputs, outputs)`; blocks along y are batches that lie one after the
@@ -73,7 +88,7 @@ class Source(NamedTuple):
         bound = f"__launch_bounds__({THREADS})"
         place = "  const int e = blockIdx.x * blockDim.x + threadIdx.x, batch = count[0];"
         moves = "\n".join(
-            f"  {name} += (size_t)blockIdx.y * batch * {port.size};" for name, port in self._named()
+            f"  {name} += blockIdx.y * {port.stride};" for name, port in self._named()
         )
         tables = self.tables.replace("static const", "__device__ const")
         return (
@@ -118,13 +133,16 @@ def print_program(
         given = Outside(f"in{k}", port.shape, port.dtype, port.batch)
         values.append(printer.named(given) if port.size == 1 else printer.copied(given))
     results = run(printer, closed, values, {v.buffer for v in values if isinstance(v, Stored)})
-    outputs = [
-        Port(tuple(aval.shape), np.dtype(aval.dtype), batch_of_output(k))
-        for k, aval in enumerate(closed.out_avals)
-    ]
-    for k, (value, port) in enumerate(zip(results, outputs)):
-        _write(printer, Outside(f"out{k}", port.shape, port.dtype, port.batch), value)
-    return Source(_tables(printer), "\n".join(printer.lines) + "\n", tuple(inputs), tuple(outputs))
+    given = closed.jaxpr.invars
+    handed_on = tuple(given.index(v) if v in given else None for v in closed.jaxpr.outvars)
+    outputs = []
+    for k, (value, aval) in enumerate(zip(results, closed.out_avals)):
+        if handed_on[k] is None:
+            port = Port(tuple(aval.shape), np.dtype(aval.dtype), batch_of_output(k))
+            _write(printer, Outside(f"out{len(outputs)}", *port), value)
+            outputs.append(port)
+    body = "\n".join(printer.lines) + "\n"
+    return Source(_tables(printer), body, tuple(inputs), tuple(outputs), handed_on)
 
 
 def _write(printer: Printer, place: Outside, value: Value) -> None:

@@ -31,6 +31,7 @@ FORMULAS = {
     "sin": "sinf({})",
     "cos": "cosf({})",
     "tanh": "tanhf({})",
+    "log": "logf({})",
     "atan2": "atan2f({}, {})",
     "eq": "{} == {}",
     "ne": "{} != {}",

@@ -1,4 +1,4 @@
-"""A step of an engine as a kernel: what goes in, what comes out, and how it is called."""
+"""A step of a batch as a kernel: what goes in, what comes out, and how it is called."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -14,43 +14,50 @@ from rtc.types import Array, PyTree
 
 
 class StepKernel:
-    """`step(state, action) -> (state, outcome)` in one launch.
+    """`step(state, *given) -> (state, yielded)` in one launch.
 
-    step: of any batch. state: an example with a batch of one, which is its arrays' last axis;
-    that of actions and outcomes is the first. actions: entries of an action.
+    step: of any batch; nothing traced is in its closure. reset: a state of so many environments,
+    which shows where the batch is in each array, if it is there at all. given: what else goes
+    in, for one environment; there, as in what is yielded, the batch comes first.
     """
 
-    def __init__(self, step: Callable[..., Any], state: PyTree, actions: int) -> None:
-        self._step = step
-        self._given = (state, jax.ShapeDtypeStruct((1, actions), np.float32))
-        self._yields = jax.eval_shape(step, *self._given)
+    def __init__(self, step: Callable[..., Any], reset: Callable[[int], PyTree], *given: Any):
+        one, two = (jax.eval_shape(lambda n=n: reset(n)) for n in (1, 2))
+        self._step, self._given = step, (one, *given)
+        self._batches = list(map(_axis, jax.tree.leaves(one), jax.tree.leaves(two)))
 
     @cached_property
     def source(self) -> Source:
         """The printed program; takes some seconds."""
-        tree = jax.tree.structure(self._given)
+        leaves, tree = jax.tree.flatten(self._given)
 
         def flat(*arrays: Array) -> list[Array]:
             with printing():
-                return jax.tree.leaves(self._step(*jax.tree.unflatten(tree, arrays)))
+                results = self._step(*jax.tree.unflatten(tree, arrays))
+            leaves, self._made = jax.tree.flatten(results)
+            return leaves
 
-        inputs = [
-            Port(tuple(x.shape), np.dtype(x.dtype), batch) for x, batch in self._ports(self._given)
-        ]
-        batches = [batch for _, batch in self._ports(self._yields)]
-        return print_program(flat, inputs, batches.__getitem__)
+        def batch(k: int) -> int | None:
+            return self._batches[k] if k < len(self._batches) else 0
+
+        inputs = [Port(tuple(x.shape), np.dtype(x.dtype), batch(k)) for k, x in enumerate(leaves)]
+        return print_program(flat, inputs, batch)
 
     @cached_property
     def ptx(self) -> str:
         """For the device."""
         return nvidia.ptx_of(self.source)
 
-    def __call__(self, state: PyTree, action: Array) -> tuple[PyTree, Any]:
-        arrays = jax.tree.leaves((state, action))
-        results = nvidia.launch(self.source, self.ptx, arrays, len(arrays) - 1)
-        return jax.tree.unflatten(jax.tree.structure(self._yields), results)
+    def __call__(self, state: PyTree, *given: Any) -> tuple[PyTree, Any]:
+        arrays, handed_on = jax.tree.leaves((state, *given)), self.source.handed_on
+        made = [k for k, same in enumerate(handed_on) if same is None]
+        over = {k: n for n, k in enumerate(made) if k < len(self._batches)}
+        outputs = iter(nvidia.launch(self.source, self.ptx, arrays, over))
+        results = [next(outputs) if same is None else arrays[same] for same in handed_on]
+        return jax.tree.unflatten(self._made, results)
 
-    @staticmethod
-    def _ports(pair: tuple[PyTree, Any]) -> list[tuple[Any, int]]:
-        state, beside = (jax.tree.leaves(part) for part in pair)
-        return [*((x, len(x.shape) - 1) for x in state), *((x, 0) for x in beside)]
+
+def _axis(one: Any, two: Any) -> int | None:
+    """Where arrays of one and of two environments differ."""
+    differ = (axis for axis, (a, b) in enumerate(zip(one.shape, two.shape)) if a != b)
+    return next(differ, None)

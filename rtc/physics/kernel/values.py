@@ -103,14 +103,19 @@ class Stored(Value):
 
 
 class Outside(Value):
-    """An array of all environments in the device's memory. batch: the axis of the environments."""
+    """An array of all environments in the device's memory. batch: the axis of the environments,
+    None if it has none."""
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, batch: int) -> None:
+    def __init__(
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype, batch: int | None
+    ) -> None:
         super().__init__(shape, dtype)
         self.name, self.batch = name, batch
 
     def at(self, index: Index) -> str:
         inner = flat(index, self.shape)
+        if self.batch is None:
+            return f"{self.name}[{inner}]"
         if self.batch == 0:
             return f"{self.name}[e * {self.size} + {inner}]"
         return f"{self.name}[({inner}) * batch + e]"
