@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtc.experts.actor_critic import action_distribution, squash, state_value
-from rtc.experts.ppo import init_training, train_interval
+from rtc.experts.ppo import init_training, train_interval, train_update
 
 CONSTANT, COIN, DELAYED, TARGET, FOLLOW = range(5)
 
@@ -54,6 +54,17 @@ def test_actor_finds_the_best_action(trained, room, obs, action):
     mean, std = action_distribution(params.actor, params.log_std, jnp.array(obs))
     np.testing.assert_allclose(squash(mean, np.float32([-1, 0])), action, atol=0.1)
     assert (std < 0.7).all()
+
+
+def test_an_accelerator_s_way_learns_the_same(probes, small_config, monkeypatch):
+    """Seeds at once, whole minibatches, the gradient clipped as one vector."""
+    task, keys, found = probes((DELAYED, FOLLOW)), jax.random.split(jax.random.key(2), 2), []
+    state = jax.jit(lambda keys: init_training(task, small_config, keys))(keys)
+    for cpu in (True, False):
+        monkeypatch.setattr("rtc.experts.ppo.on_cpu", lambda cpu=cpu: cpu)
+        after, losses, _ = jax.jit(lambda state: train_update(task, small_config, state))(state)
+        found.append((after.learner.params, losses))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), *found)
 
 
 def test_a_seed_does_not_depend_on_the_seeds_beside_it(probes, small_config):
