@@ -40,6 +40,9 @@ class ToyEngine:
     def replay(self, state, done):
         return jax.tree.map(lambda x: jnp.where(done if x.ndim == 1 else done[None], 0, x), state)
 
+    def push(self, state, change):
+        return state
+
     def from_kinetix(self, env_state):
         return env_state
 
