@@ -8,6 +8,7 @@ the SHA-256 and size of each file and, for each level, the digest of the level t
 on, the commit, and what the run scored. Imports no jax.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -86,6 +87,18 @@ def find_source(source: str | Path) -> Path:
     if not source.exists() and source.parts[:1] == ("pretrained",):
         return pretrained_folder().joinpath(*source.parts[1:])
     return source
+
+
+def source_digest(source: str, level: str) -> str:
+    """Sixteen hex digits over the names, sizes and times of all files that a source has.
+
+    source: with {level} for the level's name. Empty if nothing is there. For the workflow, so that
+    other files in the same place are imported anew.
+    """
+    place = find_source(source.replace("{level}", level))
+    files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
+    stats = [(str(p.relative_to(place)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16] if stats else ""
 
 
 def levels_left_out(sources: Iterable[str], levels: Iterable[str]) -> list[str]:

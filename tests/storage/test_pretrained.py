@@ -17,6 +17,7 @@ from rtc.storage import pretrained
 from rtc.storage.checkpoints import list_checkpoints, restore_checkpoint, save_checkpoint
 from rtc.storage.float16 import read_weights, write_weights
 from rtc.storage.io import write_json
+from rtc.storage.pretrained import source_digest
 from tests.synthetic_tables import make_evaluations, make_rollouts
 from tests.traces.small_policy import save_policy
 
@@ -126,6 +127,17 @@ def test_what_is_imported_is_the_shipped_file_byte_for_byte(shipped, run):
     there = (shipped / f"policies/{LEVEL}/flow" / name).read_bytes()
     assert (run / "imported" / name).read_bytes() == there
     assert rtc.load_policy(run / "imported", epoch=2).epoch == 2
+
+
+def test_other_files_in_the_same_place_have_another_digest(tmp_path):
+    assert source_digest(f"{tmp_path}/{{level}}", "slope") == ""
+    (tmp_path / "slope/checkpoints").mkdir(parents=True)
+    weights = tmp_path / "slope/checkpoints/2.safetensors"
+    weights.write_bytes(b"12")
+    first = source_digest(f"{tmp_path}/{{level}}", "slope")
+    assert first == source_digest(f"{tmp_path}/slope", "hill") != ""
+    weights.write_bytes(b"1234")
+    assert source_digest(f"{tmp_path}/{{level}}", "slope") != first
 
 
 def test_a_changed_level_is_refused_and_says_so(shipped):

@@ -102,6 +102,10 @@ def test_what_was_learned_is_shipped_and_evaluated_from_there(finished):
     assert "naive on cartpole_thrust: unchanged, taken over" in result.stderr
     assert "realtime on cartpole_thrust, d=1 s=1" in result.stderr
     assert (finished.folder / where / "naive.parquet").read_bytes() == before
+    assert "policy_pretrained" not in result.stdout + result.stderr
+    next(folder.glob("policies/cartpole_thrust/flow/checkpoints/*")).touch()
+    result = finished.run("snakemake", *arguments, "-n")
+    assert "policy_pretrained" in result.stdout + result.stderr
 
 
 def test_a_second_run_has_nothing_to_do(finished):

@@ -22,7 +22,7 @@ from rtc.config.sections import ImportedPolicy
 from rtc.jobs.device import variables_not_used
 from rtc.jobs.places import provide_folders
 from rtc.jobs.sources import class_digest, code_digest
-from rtc.storage.pretrained import levels_left_out
+from rtc.storage.pretrained import levels_left_out, source_digest
 
 # Jobs and files are kept until the end, by the hundred thousand at scale; looking them through
 # for garbage every 700 objects takes a fifth of the planning.

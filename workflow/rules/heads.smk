@@ -30,6 +30,9 @@ for head, settings in RUN.heads.items():
             **stage_resources("heads", GPU),
         params:
             config=section(settings),
+            files=lambda wildcards, source=settings.expert: (
+                source and source_digest(source, wildcards.level)
+            ),
             env=section(RUN.env),
             flow_steps=RUN.evaluation.flow_steps,
             head=head,

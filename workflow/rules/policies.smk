@@ -61,6 +61,9 @@ for policy, settings in IMPORTED.items():
             **stage_resources("figures"),
         params:
             source=settings.source,
+            files=lambda wildcards, source=settings.source: source_digest(
+                source, wildcards.level
+            ),
             policy=policy,
             chunk_size=RUN.chunk_size,
             code=code_digest("rtc.exchange.policies"),
