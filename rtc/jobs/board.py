@@ -73,7 +73,7 @@ class Board:
         """A job that has ended; returns it, or None if it was not known to run."""
         job = self.running.pop(number, None)
         if job is not None and not failed:
-            self.done += 1
+            self.done += job.rule in self.left  # `all` runs as well, and is no job of ours.
             self.measured.setdefault(job.rule, []).append(now - job.begun)
         return job
 

@@ -39,7 +39,9 @@ def test_a_line_a_job_and_one_for_the_whole(tmp_path):
     assert whole == ["all", "0 of 4 jobs", "─" * 16, "0 %", "", "about 3:00 left"]
     assert board.end(2, 161.0).name == "levels/catapult"
     assert board.end(7, 161.0) is None
-    assert board.lines(161.0, lambda job: at[job.name])[-1][1] == "1 of 4 jobs"
+    board.start(3, running("all", "", 161.0))
+    board.end(3, 162.0)
+    assert board.lines(162.0, lambda job: at[job.name])[-1][1] == "1 of 4 jobs"
 
 
 def test_the_time_left_comes_from_this_run_then_earlier_ones_then_the_table(tmp_path):
