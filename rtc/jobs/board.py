@@ -155,7 +155,8 @@ def _speed(at: Progress) -> str:
     for factor, letter in ((1e6, "M"), (1e3, "k"), (1, "")):
         if at.rate >= factor or factor == 1:
             rate = at.rate / factor
-            return f"{rate:.3g}{letter} {at.unit}s/s {at.text}".rstrip()
+            units = at.unit + ("es" if at.unit.endswith("ch") else "s")
+            return f"{rate:.3g}{letter} {units}/s {at.text}".rstrip()
     return ""
 
 

@@ -72,7 +72,11 @@ def test_a_failed_job_is_neither_done_nor_measured(tmp_path):
     assert (board.done, board.seconds_of("expert")) == (0, 145)
 
 
-def test_names_and_times_are_written_for_people():
+def test_names_and_times_are_written_for_people(tmp_path):
+    board = Board(benchmarks=tmp_path, cores=1)
+    board.start(1, running("policy_flow", "policies/catapult/flow_seed_0", 0.0))
+    at = Progress(1, 4, "batch", 48.1, "")
+    assert board.lines(1.0, lambda job: at)[0][4] == "48.1 batches/s"
     assert job_name("results/logs/experts/a/seed_0.log") == "experts/a/seed_0"
     assert job_name("/elsewhere/one.log") == "one"
     assert [clock(s) for s in (7.4, 750.0, 7500.0)] == ["0:07", "12:30", "2:05:00"]
