@@ -7,6 +7,7 @@ from rtc.methods.a2c2 import A2C2
 from rtc.methods.bid import Bid
 from rtc.methods.blend import Blend
 from rtc.methods.diffuser_overwrite import DiffuserOverwrite
+from rtc.methods.dream_chunk import DreamChunk
 from rtc.methods.interface import Method
 from rtc.methods.naive import Naive
 from rtc.methods.paint import Paint
@@ -32,6 +33,7 @@ METHODS: dict[str, type] = {
     "vlash": Vlash,
     "soft": Soft,
     "a2c2": A2C2,
+    "dream_chunk": DreamChunk,
 }
 
 OFFERED = ("samples", "keeps_prefix", "init", "network_evaluations", "__call__")

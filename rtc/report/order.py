@@ -11,7 +11,7 @@ ORDER = (
     *("te", "blend", "bid_rejection", "bid"),
     *("diffuser_overwrite", "paint", "hard_masking", "realtime"),
     *("ttrtc", "soft"),
-    *("vlash", "a2c2", "requery"),
+    *("vlash", "dream_chunk", "a2c2", "requery"),
 )
 
 

@@ -4,6 +4,7 @@ from rtc.flow.heads.correction import Correction, CorrectionNetwork
 from rtc.flow.heads.interface import Head, HeadRows, Sizes
 from rtc.flow.heads.loading import LoadedHead, load_head
 from rtc.flow.heads.registry import HEADS, make_head
+from rtc.flow.heads.world_model import WorldModel, WorldModelNetwork
 
 __all__ = [
     "HEADS",
@@ -13,6 +14,8 @@ __all__ = [
     "HeadRows",
     "LoadedHead",
     "Sizes",
+    "WorldModel",
+    "WorldModelNetwork",
     "load_head",
     "make_head",
 ]

@@ -6,9 +6,11 @@ from typing import Any
 from rtc.config.plug_ins import load_class, make
 from rtc.flow.heads.correction import Correction
 from rtc.flow.heads.interface import Head
+from rtc.flow.heads.world_model import WorldModel
 
 HEADS: dict[str, type] = {
     "correction": Correction,
+    "world_model": WorldModel,
 }
 
 OFFERED = ("observation_history", "network", "loss")

@@ -58,6 +58,7 @@ KNOWN = {
     "requery": MethodStyle("#8878c3", "8", "-"),
     "requery_heavy": MethodStyle("#8878c3", "d", "--"),
     "a2c2": MethodStyle("#000000", "*", "-"),
+    "dream_chunk": MethodStyle("#7a7a2e", "H", "-"),
 }
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b5a2b", "#4d4d4d")
 # For methods that are not known: Tol's muted colours, none of which is a known method's.
