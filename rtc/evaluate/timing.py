@@ -48,8 +48,8 @@ def seconds_per_step(scene: Scene, policies: PyTree, slots: Slots, carry: PyTree
 
     @jax.jit
     def act(policies: PyTree, carry: PyTree) -> tuple[Array, PyTree]:
-        obs = scene.policy_observation(slots.obs)
-        return scene.act(policies)(obs, slots.previous[:, 0], jnp.zeros_like(slots.made), carry)
+        place = jnp.zeros_like(slots.made)
+        return scene.act(policies)(slots.obs, slots.previous[:, 0], place, carry)
 
     return _median_seconds(lambda _: act(policies, carry), None)
 

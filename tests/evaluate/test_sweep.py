@@ -15,6 +15,7 @@ from rtc.evaluate.kicks import Kicks
 from rtc.evaluate.noise import chunk_noise, draw_delays, make_streams, normal_at
 from rtc.evaluate.program import CPU_SLOTS, make_plan, make_program, play_cell, slot_count
 from rtc.evaluate.scene import make_scene
+from rtc.evaluate.timing import seconds_per_step
 from rtc.flow import sample
 from rtc.methods import Stateless
 from rtc.methods.bid import Bid
@@ -244,6 +245,16 @@ def test_full_observations_are_expanded():
     assert np.all(metrics["length"] > 0)
     with pytest.raises(ValueError, match="takes 5 observations, expected one of"):
         toy_scene(Naive(), obs_dim=5)
+
+
+def test_a_method_that_acts_beside_a_policy_that_takes_all_entries_is_timed(monkeypatch):
+    monkeypatch.setattr("rtc.evaluate.timing.SECONDS", 0.0)
+    sweeper = Sweeper(Nudged(), rollouts=4, slots=8, obs_dim=7, heads=[toy_head()])
+    sweep = sweeper.program.begin(sweeper.start)
+    seconds = seconds_per_step(
+        sweeper.scene, sweeper.policies, sweep.slots, sweeper.program.carry(sweeper.start)
+    )
+    assert seconds > 0
 
 
 def test_weak_policy_takes_part():
