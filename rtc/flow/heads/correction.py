@@ -5,19 +5,16 @@ last action, the chunk's action and its place in the chunk. Source: A2C2, arXiv 
 observations before the newest and the last action are an addition.
 """
 
-import itertools
 from dataclasses import dataclass
 from typing import Annotated
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from msgspec import Meta
 
 from rtc.flow.heads.interface import HeadRows, Sizes
+from rtc.flow.heads.layers import NormedLayers, Widths
 from rtc.types import Array, Float, Int, checked
-
-Width = Annotated[int, Meta(ge=1, le=65_536)]
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Correction:
     """hidden_sizes: widths of the hidden layers, each with LayerNorm and ReLU.
     observation_history: newest observations that it sees, at least 1."""
 
-    hidden_sizes: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=16)]
+    hidden_sizes: Widths
     observation_history: Annotated[int, Meta(ge=1, le=64)]
 
     def network(self, sizes: Sizes, rngs: nnx.Rngs) -> "CorrectionNetwork":
@@ -38,17 +35,13 @@ class Correction:
         return jnp.mean(jnp.square(rows.action + correction - rows.label))
 
 
-class CorrectionNetwork(nnx.Module):
-    """Affine layers with LayerNorm and ReLU between them; the last begins at zero."""
+class CorrectionNetwork(NormedLayers):
+    """What `NormedLayers` make of all that is known when an action is about to be executed."""
 
     def __init__(self, sizes: Sizes, history: int, hidden: tuple[int, ...], *, rngs: nnx.Rngs):
         inputs = history * sizes.obs_dim + 2 * sizes.action_dim + 2
-        widths = (inputs, *hidden)
+        super().__init__(inputs, hidden, sizes.action_dim, rngs=rngs)
         self.sizes, self.history = sizes, history
-        self.layers = nnx.List(nnx.Linear(i, o, rngs=rngs) for i, o in itertools.pairwise(widths))
-        self.norms = nnx.List(nnx.LayerNorm(width, rngs=rngs) for width in hidden)
-        zeros = nnx.initializers.zeros_init()
-        self.out = nnx.Linear(widths[-1], sizes.action_dim, kernel_init=zeros, rngs=rngs)
 
     @checked(k="history", o="sizes.obs_dim", a="sizes.action_dim")
     def __call__(
@@ -62,6 +55,4 @@ class CorrectionNetwork(nnx.Module):
         angle = (2 * jnp.pi / self.sizes.action_chunk_size) * index[:, None]
         seen = obs_history.reshape(len(obs_history), -1)
         x = jnp.concatenate([seen, last_action, action, jnp.sin(angle), jnp.cos(angle)], axis=1)
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = jax.nn.relu(norm(layer(x)))
-        return self.out(x)
+        return self.pass_through(x)

@@ -5,17 +5,14 @@ and the action between them. Source: the world model of DREAM-Chunk, arXiv 2606.
 predicts latents of images; here an observation is the state itself and its own latent.
 """
 
-import itertools
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
-from msgspec import Meta
 
-from rtc.flow.heads.correction import Width
 from rtc.flow.heads.interface import HeadRows, Sizes
+from rtc.flow.heads.layers import NormedLayers, Widths
 from rtc.types import Array, Float, checked
 
 
@@ -23,7 +20,7 @@ from rtc.types import Array, Float, checked
 class WorldModel:
     """hidden_sizes: widths of the hidden layers, each with LayerNorm and ReLU."""
 
-    hidden_sizes: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=16)]
+    hidden_sizes: Widths
     observation_history: ClassVar[int] = 2
 
     def network(self, sizes: Sizes, rngs: nnx.Rngs) -> "WorldModelNetwork":
@@ -42,23 +39,16 @@ class WorldModel:
         return jnp.sum(error * counts) / jnp.maximum(jnp.sum(counts), 1)
 
 
-class WorldModelNetwork(nnx.Module):
-    """Affine layers with LayerNorm and ReLU between them; the last begins at zero."""
+class WorldModelNetwork(NormedLayers):
+    """What `NormedLayers` add to an observation."""
 
     def __init__(self, sizes: Sizes, hidden: tuple[int, ...], *, rngs: nnx.Rngs):
-        widths = (sizes.obs_dim + sizes.action_dim, *hidden)
+        super().__init__(sizes.obs_dim + sizes.action_dim, hidden, sizes.obs_dim, rngs=rngs)
         self.sizes = sizes
-        self.layers = nnx.List(nnx.Linear(i, o, rngs=rngs) for i, o in itertools.pairwise(widths))
-        self.norms = nnx.List(nnx.LayerNorm(width, rngs=rngs) for width in hidden)
-        zeros = nnx.initializers.zeros_init()
-        self.out = nnx.Linear(widths[-1], sizes.obs_dim, kernel_init=zeros, rngs=rngs)
 
     @checked(o="sizes.obs_dim", a="sizes.action_dim")
     def __call__(
         self, obs: Float[Array, "b o"], action: Float[Array, "b a"]
     ) -> Float[Array, "b o"]:
         """The observation one step after `obs`, if `action` is asked for in it."""
-        x = jnp.concatenate([obs, action], axis=1)
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = jax.nn.relu(norm(layer(x)))
-        return obs + self.out(x)
+        return obs + self.pass_through(jnp.concatenate([obs, action], axis=1))
