@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from rtc.config.build import REQUIRED, describe
-from rtc.config.method_options import class_surface
+from rtc.config.method_options import REGISTRIES, built_in, class_surface
 from rtc.errors import ConfigError
 
 PARTS = """
@@ -159,3 +160,11 @@ def test_reading_the_configuration_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("noun", REGISTRIES)
+def test_no_option_of_a_built_in_class_takes_anything(noun):
+    """A type that the source alone does not say is taken as any: nothing would be refused early."""
+    for name, surface in built_in(noun).items():
+        for key, option in surface.options.items():
+            assert option.hint is not Any, f"{noun} {name}: {key}"

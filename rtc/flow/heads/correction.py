@@ -13,8 +13,10 @@ from flax import nnx
 from msgspec import Meta
 
 from rtc.flow.heads.interface import HeadRows, Sizes
-from rtc.flow.heads.layers import NormedLayers, Widths
+from rtc.flow.heads.layers import NormedLayers
 from rtc.types import Array, Float, Int, checked
+
+Width = Annotated[int, Meta(ge=1, le=65_536)]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Correction:
     """hidden_sizes: widths of the hidden layers, each with LayerNorm and ReLU.
     observation_history: newest observations that it sees, at least 1."""
 
-    hidden_sizes: Widths
+    hidden_sizes: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=16)]
     observation_history: Annotated[int, Meta(ge=1, le=64)]
 
     def network(self, sizes: Sizes, rngs: nnx.Rngs) -> "CorrectionNetwork":

@@ -1,17 +1,11 @@
 """What the networks of heads are made of."""
 
 import itertools
-from typing import Annotated
 
 import jax
 from flax import nnx
-from msgspec import Meta
 
 from rtc.types import Array, Float
-
-Widths = Annotated[
-    tuple[Annotated[int, Meta(ge=1, le=65_536)], ...], Meta(min_length=1, max_length=16)
-]
 
 
 class NormedLayers(nnx.Module):

@@ -6,21 +6,24 @@ predicts latents of images; here an observation is the state itself and its own 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
+from msgspec import Meta
 
 from rtc.flow.heads.interface import HeadRows, Sizes
-from rtc.flow.heads.layers import NormedLayers, Widths
+from rtc.flow.heads.layers import NormedLayers
 from rtc.types import Array, Float, checked
+
+Width = Annotated[int, Meta(ge=1, le=65_536)]
 
 
 @dataclass(frozen=True)
 class WorldModel:
     """hidden_sizes: widths of the hidden layers, each with LayerNorm and ReLU."""
 
-    hidden_sizes: Widths
+    hidden_sizes: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=16)]
     observation_history: ClassVar[int] = 2
 
     def network(self, sizes: Sizes, rngs: nnx.Rngs) -> "WorldModelNetwork":
