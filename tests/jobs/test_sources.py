@@ -10,7 +10,9 @@ from rtc.jobs import sources
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A small package `rtc` of four modules to edit."""
+    """A small package `rtc` of four modules to edit, in a folder where Snakemake was."""
+    (tmp_path / ".snakemake").mkdir()
+    monkeypatch.chdir(tmp_path)
     root = tmp_path / "rtc"
     (root / "methods").mkdir(parents=True)
     (root / "__init__.py").write_text("")
@@ -25,8 +27,7 @@ def package(tmp_path, monkeypatch):
     def digest(module="rtc.stage", without=()):
         for cached in (
             sources.code_digest,
-            sources._read,
-            sources._meaning,
+            sources._package,
             sources._imports,
             sources._file_of,
         ):
@@ -37,8 +38,7 @@ def package(tmp_path, monkeypatch):
     shutil.rmtree(root)
     for cached in (
         sources.code_digest,
-        sources._read,
-        sources._meaning,
+        sources._package,
         sources._imports,
         sources._file_of,
     ):
@@ -69,6 +69,25 @@ def test_the_sentence_beside_a_field_does_not_count(package):
     assert digest() == before
     (root / "base.py").write_text(field.format(2, "What it is."))
     assert digest() != before
+
+
+def test_what_was_read_is_kept_and_read_again_only_where_it_changed(package, monkeypatch):
+    root, digest = package
+    before = digest()
+    read = []
+    parse = sources._read
+    monkeypatch.setattr(
+        sources, "_read", lambda path, text: read.append(path.name) or parse(path, text)
+    )
+    assert digest() == before and read == []
+    (root / "base.py").write_text("VALUE = 2\n")
+    changed = digest()
+    assert changed != before and read == ["base.py"]
+    sources.NOTES.write_text('{"damaged": ')
+    assert digest() == changed
+    sources.NOTES.unlink()
+    sources.NOTES.parent.rmdir()
+    assert digest() == changed and not sources.NOTES.parent.exists()
 
 
 def test_left_out_modules_do_not_count(package):
