@@ -416,6 +416,14 @@ class EvaluationConfig:
             "the agent's own bodies.",
         ),
     ] = 0.0
+    timing_batches: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=1_048_576)], ...],
+        Meta(
+            max_length=16,
+            description="How many robots at once a method's inference is timed for; the time "
+            "figures show that of 1. [] times nothing.",
+        ),
+    ] = (1, 64)
 
     def steps_of(self, method: MethodConfig) -> int:
         """Euler steps of a chunk under `method`."""

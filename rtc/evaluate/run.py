@@ -135,6 +135,7 @@ def evaluate_methods(
             basis = fingerprint(level, env, method, config, policies, seeds, kicks)
             if code is not None:
                 basis |= {"code": code[label], "cells": [cell_name(cell) for cell in cells]}
+                basis |= {"timing_batches": config.timing_batches}
             with resume_state(folder, basis) as state:
                 if code is not None and restore_outputs(state.folder, files.all()):
                     logger.info("%s on %s: unchanged, taken over", label, level.name)
@@ -169,7 +170,8 @@ def _evaluate(
     start = program.start(policies, streams)
     tables = play_cells(program, policies, streams, start, cells, folder, bar, keys)
     plan = make_plan(cells[0], start.chunks.shape[1])
-    timing = time_method(scene, program, policies, streams, start, plan, keys)
+    timed = scene, program, policies, streams, start, plan, keys
+    timing = time_method(*timed, config.timing_batches)
     _write(files, scene, method, config, tables, timing)
 
 

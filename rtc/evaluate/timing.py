@@ -2,7 +2,7 @@
 alone, compiled, without the environment."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,8 +19,6 @@ from rtc.types import Array, PyTree
 
 # A measurement takes at least this many calls and about this long.
 CALLS, SECONDS = 5, 0.5
-# One robot, and as many as papers tend to time.
-BATCHES = 1, 64
 
 
 def seconds_per_call(
@@ -73,15 +71,16 @@ def time_method(
     start: Start,
     plan: Plan,
     keys: dict[str, Any],
+    batches: Sequence[int],
 ) -> pd.DataFrame:
-    """Returns a row for batch 1, for 64 and for the sweep's batch, with columns TIMING_COLUMNS.
+    """Returns a row for each of `batches`, with columns TIMING_COLUMNS.
 
     start: as for the sweep; its first observation stands for any. keys: level, policy, seed
     and method of the rows.
     """
     everyone = program.begin(start).slots._replace(env=())
     rows = []
-    for batch in dict.fromkeys((*BATCHES, max(*BATCHES, program.slots))):
+    for batch in dict.fromkeys(batches):
         place = jnp.arange(batch) % program.slots
         slots = jax.tree.map(lambda leaf, place=place: leaf[place], everyone)
         carry = scene.init(*slots.previous.shape)

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from rtc.report.figures import ablation, fair, gallery, lines, masks, paired
 from rtc.report.figures.style import KNOWN, house_style, method_styles, save_figure
 from rtc.report.stats import paired_table, paper_line, pool
+from rtc.storage.tables import TIMING_COLUMNS, read_timings
 from tests.synthetic_tables import LOSS, make_evaluations, make_rollouts
 
 LEVELS = ("cartpole_thrust", "catapult", "grasp_easy", "h17_unicycle", "trampoline")
@@ -90,6 +91,23 @@ def test_every_figure_draws_and_nothing_covers_anything(case, name):
             assert not legend.overlaps(box), "the legend lies on an axis"
     for one in figure.axes:
         assert one.axison is False or one.get_children()
+
+
+@pytest.mark.parametrize("name", ["solve_rate_against_time", "solve_rate_at_fair_delay"])
+def test_times_that_were_not_measured_are_left_out(name, tmp_path):
+    rollouts = make_rollouts(rollouts=16)
+    columns = ",".join(TIMING_COLUMNS)
+    (tmp_path / "timings.csv").write_text(f"{columns}\n")
+    drawn = material(make_evaluations(rollouts), rollouts)
+    drawn = drawn._replace(timings=read_timings(tmp_path / "timings.csv"))
+    figure = gallery.GALLERY[name](drawn)
+    FigureCanvasAgg(figure).draw()
+    if name == "solve_rate_against_time":
+        told = [text.get_text() for text in figure.texts]
+        assert told == ["no delay of a step or more was evaluated and timed"]
+    else:  # Network evaluations are counted, not timed.
+        titles = [axes.get_title(loc="left") for axes in figure.axes]
+        assert titles == [fair.MEASURES["network_evaluations"]] and figure.axes[0].lines
 
 
 def test_files_have_the_same_bytes_every_time(tmp_path):

@@ -27,12 +27,14 @@ def solve_rate_at_fair_delay(
     """Returns a panel for each measure of time: solve rate against the delay d that naive has,
     where a method that takes r times as long for a chunk plays at ceil(r d), s = max(delay, 1).
 
-    timings: rows of `timing.csv`. measures: of MEASURES. A method's line ends where its delay was
-    not evaluated. Bands are 95 % Wilson intervals of the pooled counts.
+    timings: rows of `timing.csv`. measures: of MEASURES; one that naive lacks has no panel. A
+    method's line ends where its delay was not evaluated. Bands are 95 % Wilson intervals of the
+    pooled counts.
     """
     rates = fair_rates(evaluations, timings, measures)
     if rates.empty:
         return empty_figure("naive was not evaluated and timed with s = max(d, 1)")
+    measures = tuple(measure for measure in measures if measure in set(rates["measure"]))
     styles = method_styles(rates["method"])
     with house_style():
         figure = Figure(figsize=(max(4.6, 3.8 * len(measures)), 3.8))
