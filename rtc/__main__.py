@@ -188,7 +188,7 @@ def _doctor(_: argparse.Namespace, __: list[str]) -> int:
 
 
 def _import(options: argparse.Namespace, _: list[str]) -> int:
-    from rtc.exchange import import_reference
+    from rtc.exchange.reference import import_reference
 
     for path in import_reference(
         options.directory,
@@ -209,7 +209,7 @@ def _name_and_file(text: str) -> tuple[str, str]:
 
 
 def _export(options: argparse.Namespace, _: list[str]) -> int:
-    from rtc.exchange import export_reference
+    from rtc.exchange.reference import export_reference
 
     for path in export_reference(
         options.results, options.output, policy=options.policy, seed=options.seed

@@ -3,7 +3,7 @@
 from rtc.jobs.job import job
 
 with job(log=snakemake.log[0], threads=snakemake.threads, device="cpu"):
-    from rtc.exchange import ship_pretrained
+    from rtc.exchange.pretrained import ship_pretrained
     from rtc.jobs.provenance import commit
 
     ship_pretrained(
