@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_the_paper_s_scale_lists_all_levels(workspace):
     assert jobs["dataset"] == 12
     assert jobs["evaluation"] + jobs["evaluation_of_samples"] == 12 * len(METHODS)
     assert jobs["evaluation_of_samples"] == 12 * sum("samples" in m for m in METHODS.values())
+
+
+def test_shared_jobs_that_draw_several_samples_begin_before_short_ones(workspace):
+    shared = ("--config", "evaluation={methods_per_job: 4}")
+    plan = workspace.run("snakemake", "-c4", "-n", "--quiet", "host", *shared)
+    blocks = re.split(r"^(?:local)?rule ", plan.stdout + plan.stderr, flags=re.MULTILINE)
+    jobs = [block for block in blocks if block.startswith("evaluation_")]
+    assert {"/bid.csv" in job or "/bid_rejection.csv" in job for job in jobs} == {True, False}
+    for job in jobs:
+        samples = "/bid.csv" in job or "/bid_rejection.csv" in job
+        assert ("priority: 1" in job) == samples
 
 
 def workspace_jobs(result: subprocess.CompletedProcess) -> dict[str, int]:

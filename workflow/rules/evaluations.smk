@@ -39,6 +39,7 @@ for name, labels in method_groups().items():
                 labels,
                 "results/benchmarks/evaluations/{level}/{policy}/seed_{seed}/{method}.tsv",
             )
+        priority: int(not set(SAMPLING).isdisjoint(labels or []))
         threads: stage_threads("evaluations")
         resources:
             **stage_resources("evaluations", GPU),
