@@ -5,7 +5,9 @@ pickled arrays need, so the worst a hostile file can do is to be refused. What c
 checked once more: nested dicts, lists and tuples of arrays and plain values.
 """
 
+import io
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +20,7 @@ from rtc.storage.io import atomic_path
 PLAIN = (bool, int, float, str, type(None))
 # Booleans, integers and floating-point numbers; no objects, texts or records.
 KINDS = "biuf"
+COUNTS = ("PUT", "BINPUT", "LONG_BINPUT", "FRAME")
 _BROKEN = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError),
     *(AttributeError, OverflowError, MemoryError, RecursionError),
@@ -32,9 +35,9 @@ def read_pickle(path: str | Path) -> Any:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as handle:
-            tree = _Reader(handle).load()
-        return _plain(tree)
+        data = path.read_bytes()
+        _check_counts(data)
+        return _plain(_Reader(io.BytesIO(data)).load())
     except _Refused as error:
         raise ArtifactError(
             f"{path}: refused: the pickle asks for {error}; "
@@ -55,6 +58,14 @@ def write_pickle(path: str | Path, tree: Any) -> None:
     """
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         _Writer(handle, protocol=4).dump(tree)
+
+
+def _check_counts(data: bytes) -> None:
+    """Raises ValueError if the program counts beyond its own length: for a memo of a billion
+    entries, which one damaged byte can ask for, pickle makes room before it looks any further."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in COUNTS and argument > len(data):
+            raise ValueError(f"{opcode.name} of {argument} in {len(data)} bytes")
 
 
 class _Refused(Exception):

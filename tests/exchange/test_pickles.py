@@ -117,6 +117,9 @@ def test_hand_made_programs_are_refused(tmp_path):
         "attribute": b"cnumpy\nndarray\n)R}S'array'\ncos\nsystem\nsb.",
         "itself": b"}q\x00U\x01aq\x01h\x00s.",
         "deep": b"]" * 5000 + b"a" * 4999 + b".",
+        "memo of a billion": b"]r\xff\xff\xff\x47.",
+        "memo in text": b"]p1000000000\n.",
+        "frame": b"\x80\x04\x95\xff\xff\xff\xff\x05\x00\x00\x00].",
         "code": b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\ndtype\n(tR.",
     }
     for label, program in programs.items():
