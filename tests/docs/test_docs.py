@@ -34,7 +34,7 @@ IDENTIFIERS = [
 PACKAGES = ["levels", "env", "flow", "methods", "experts", "datasets", "training", "evaluate"]
 # Sections of the configuration that the examples in the docs show, alone or together.
 EXAMPLES = {"policies", "heads", "methods", "evaluation"}
-PACKAGES = [f"rtc.{name}" for name in [*PACKAGES, "visualize", "traces"]]
+PACKAGES = [f"rtc.{name}" for name in [*PACKAGES, "visualize", "traces", "exchange"]]
 
 
 def relative(path: Path) -> str:

@@ -7,8 +7,8 @@ import pytest
 
 from rtc.__main__ import main
 from rtc.errors import ArtifactError, LevelError
+from rtc.exchange import export_reference, import_reference
 from rtc.exchange.names import load_reference_level, reference_name
-from rtc.exchange.reference import export_reference, import_reference
 from rtc.storage.io import write_json
 from tests.exchange.conftest import pickle_as_reference, policy_arrays
 

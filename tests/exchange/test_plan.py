@@ -5,8 +5,8 @@ import pytest
 
 from rtc.config.sections import ImportedPolicy
 from rtc.errors import ArtifactError, ConfigError
+from rtc.exchange import import_policy
 from rtc.exchange.plan import read_artifact
-from rtc.exchange.policies import import_policy
 from tests.exchange.conftest import pickle_as_reference, policy_arrays
 
 NAME = "worlds_l_h17_unicycle.pkl"

@@ -10,8 +10,9 @@ from flax import nnx
 
 import rtc
 from rtc.errors import ArtifactError
+from rtc.exchange import import_policy
 from rtc.exchange.names import flatten
-from rtc.exchange.policies import compact, export_policy, import_policy, policy_sizes
+from rtc.exchange.policies import compact, export_policy, policy_sizes
 from rtc.flow import named_parameters
 from rtc.storage.checkpoints import restore_checkpoint, save_checkpoint
 from rtc.storage.io import write_json

@@ -8,9 +8,9 @@ import pytest
 
 from rtc.errors import ArtifactError
 from rtc.exchange import datasets as exchange_datasets
+from rtc.exchange import export_reference, import_reference
 from rtc.exchange.datasets import export_dataset, import_dataset
 from rtc.exchange.names import load_reference_level, reference_name
-from rtc.exchange.reference import export_reference, import_reference
 from rtc.training.windows import open_dataset
 from tests.exchange.conftest import dataset_arrays
 

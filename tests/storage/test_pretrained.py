@@ -10,8 +10,7 @@ from safetensors.numpy import load_file
 
 import rtc
 from rtc.errors import ArtifactError
-from rtc.exchange.policies import import_policy
-from rtc.exchange.pretrained import ship_pretrained
+from rtc.exchange import import_policy, ship_pretrained
 from rtc.levels import load_level
 from rtc.physics.observation import observation_spec
 from rtc.storage import pretrained
