@@ -66,13 +66,15 @@ def _in_checkout(name: str, option: str) -> str:
     there = ROOT / name
     if option not in CONFIGURED or Path(name).exists():
         return name
-    if option.startswith("--configfile") and not there.exists():
+    # What a run in the checkout has made is a target of this one, given in the wrong place.
+    found = there.exists() and not name.startswith("results/")
+    if option.startswith("--configfile") and not found:
         known = (f"config/{path.name}" for path in ROOT.glob("config/*.yaml"))
         raise RtcError(
             f"{option}: no file {name!r} here or in {ROOT}{did_you_mean(name, known)} "
             f"(what is to be made stands before {option})"
         )
-    return str(there) if there.exists() else name
+    return str(there) if found else name
 
 
 def _can_write(folder: Path) -> bool:

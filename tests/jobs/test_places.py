@@ -69,6 +69,16 @@ def test_a_configuration_that_is_nowhere_is_named_in_one_line(elsewhere, argumen
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_what_a_run_in_the_checkout_made_is_no_configuration(elsewhere, tmp_path, monkeypatch):
+    checkout = tmp_path / "checkout"
+    (checkout / "results").mkdir(parents=True)
+    (checkout / "results/summary.md").touch()
+    monkeypatch.setattr("rtc.jobs.places.ROOT", checkout)
+    (elsewhere / "mine.yaml").touch()
+    with pytest.raises(RtcError, match="stands before --configfile"):
+        name_the_workflow(["--configfile", "mine.yaml", "results/summary.md"])
+
+
 def test_a_snakefile_that_is_named_or_here_is_taken(elsewhere):
     assert name_the_workflow(["-s", "x"]) == ["-s", "x"]
     assert name_the_workflow(["--snakefile=x"]) == ["--snakefile=x"]
