@@ -52,10 +52,14 @@ def delayed_flow_matching_loss(
     They do not count; the mean is over all entries of the batch that do.
     Source: arXiv 2512.05964.
     """
-    given = jnp.arange(policy.action_chunk_size)[None] < delay[:, None]
-    token_time = jnp.where(given, 1.0, time[:, None])
-    t = token_time[:, :, None]
-    predicted = policy.velocity(obs, (1 - t) * noise + t * action, token_time)
+    given = (jnp.arange(policy.action_chunk_size)[None] < delay[:, None])[:, :, None]
+    # A sample's tokens know two times, its own and 1: the network's modulations are computed for
+    # each of these once, then chosen for each token.
+    flowing, clean = policy.modulations(time[:, None]), policy.modulations(jnp.ones((1, 1)))
+    modulations = jax.tree.map(lambda x, at_one: jnp.where(given, at_one, x), flowing, clean)
+    t = jnp.where(given, 1.0, time[:, None, None])
+    x_t = (1 - t) * noise + t * action
+    predicted = policy.velocity_from(policy.project_observation(obs), x_t, modulations)
     squared = jnp.square(predicted - (action - noise))
-    counts = jnp.broadcast_to(~given[:, :, None], squared.shape)
+    counts = jnp.broadcast_to(~given, squared.shape)
     return jnp.sum(squared, where=counts) / jnp.sum(counts)
