@@ -45,7 +45,9 @@ def run(arguments: Sequence[str]) -> int:
     arguments = name_the_workflow(arguments)
     if not given(arguments, CORES):
         arguments = ["--cores", "all", *arguments]
-    command = [sys.executable, "-m", "snakemake", "--rerun-incomplete", *arguments]
+    # Options of ours come first: behind `--` they would be files to make.
+    snakemake, display = [sys.executable, "-m", "snakemake"], []
+    arguments = ["--rerun-incomplete", *arguments]
     folder = working_directory(arguments)
     provide_folders(folder, _say)
     if not given(arguments, PASSIVE):
@@ -55,10 +57,11 @@ def run(arguments: Sequence[str]) -> int:
         stop_orphans(folder)
         if list((folder / ".snakemake" / "locks").glob("*.lock")):
             _say("lifting the lock of a run that was killed")
-            subprocess.run([*command, "--unlock"], stderr=subprocess.DEVNULL, check=False)
+            unlock = [*snakemake, "--unlock", *arguments]
+            subprocess.run(unlock, stderr=subprocess.DEVNULL, check=False)
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not given(arguments, TALK):
-            command += _live_display()
-    os.execv(command[0], command)
+            display = _live_display()
+    os.execv(snakemake[0], [*snakemake, *display, *arguments])
 
 
 def _live_display() -> list[str]:

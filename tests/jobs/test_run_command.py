@@ -83,7 +83,7 @@ def test_after_sigkill_the_same_command_finishes(project):
     first.wait()
     assert list(project.glob(".snakemake/locks/*.lock"))
 
-    second = start(project, "--cores", "2", "--config", "seconds=0")
+    second = start(project, "--cores", "2", "--config", "seconds=0", "--", "all")
     # A stopped process takes SIGTERM only once it goes on.
     lock = project / ".snakemake/run.lock"  # empty for the moment of a change of owner
     wait_for(lambda: lock.read_text().split()[1:2] == [str(second.pid)])

@@ -44,8 +44,10 @@ def started(monkeypatch, tmp_path):
 
 
 def test_a_terminal_gets_the_display_and_a_pipe_plain_lines(started):
-    words, live, path = started("--cores", "2")
-    assert words[-2:] == ["--logger", "rtc"] and live == "1"
+    for arguments in (("--cores", "2"), ("--cores", "2", "--", "a.csv"), ("a.csv", "--cores", "2")):
+        words, live, path = started(*arguments)
+        # Before any file to make, and no file right behind it: it would count as a second logger.
+        assert words[3:5] == ["--logger", "rtc"] and words[5].startswith("--") and live == "1"
     assert path.split(os.pathsep) == [str(ROOT / "workflow/terminal"), "/somewhere"]
     for arguments, terminal in (((), False), (("--quiet", "all"), True), (("-n",), True)):
         words, live, path = started(*arguments, terminal=terminal)
