@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     if not given(arguments, CORES):
         arguments = ["--cores", "all", *arguments]
     # Options of ours come first: behind `--` they would be files to make.
-    snakemake, display = [sys.executable, "-m", "snakemake"], []
+    command = [sys.executable, "-m", "snakemake"]
     arguments = ["--rerun-incomplete", *arguments]
     folder = working_directory(arguments)
     provide_folders(folder, _say)
@@ -57,11 +57,11 @@ def run(arguments: Sequence[str]) -> int:
         stop_orphans(folder)
         if list((folder / ".snakemake" / "locks").glob("*.lock")):
             _say("lifting the lock of a run that was killed")
-            unlock = [*snakemake, "--unlock", *arguments]
+            unlock = [*command, "--unlock", *arguments]
             subprocess.run(unlock, stderr=subprocess.DEVNULL, check=False)
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not given(arguments, TALK):
-            display = _live_display()
-    os.execv(snakemake[0], [*snakemake, *display, *arguments])
+            command += _live_display()
+    os.execv(command[0], [*command, *arguments])
 
 
 def _live_display() -> list[str]:
