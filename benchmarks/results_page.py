@@ -1,0 +1,150 @@
+"""The solve rates in docs/results.md, computed from the counts in docs/results.
+
+    python -m benchmarks.results_page            shows the rows that differ; exit code 1 if any
+    python -m benchmarks.results_page --write    writes them
+    python -m benchmarks.results_page --take second_seed results/evaluations.csv ...
+        first takes the cells of a run's tables that are not counted yet
+
+A table's heading and header say what it holds, a row's first columns what is counted: a new row is
+written by hand with empty entries, and --write fills them. Tables of anything else stay.
+"""
+
+import argparse
+import math
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.against_published import CELL, beside, level_table, mean_table, sign_table
+from rtc.storage.io import write_csv
+from rtc.storage.tables import read_evaluations
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+DELAYS = [(d, max(d, 1)) for d in range(5)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="write docs/results.md")
+    parser.add_argument("--take", nargs="+", metavar=("COUNTS", "CSV"), help="add a run's cells")
+    options = parser.parse_args(arguments)
+    if options.take:
+        take(DOCS / f"results/{options.take[0]}.csv", options.take[1:])
+    page = DOCS / "results.md"
+    old = page.read_text(encoding="utf-8")
+    new = computed(old)
+    for before, after in zip(old.splitlines(), new.splitlines()):
+        if before != after:
+            print(f"- {before}\n+ {after}")
+    if options.write:
+        page.write_text(new, encoding="utf-8")
+    return int(old != new and not options.write)
+
+
+def take(counts: Path, tables: list[str]) -> None:
+    """Adds the tables' cells to the counts; those that are counted already stay as they are."""
+    known = pd.read_csv(counts)
+    new = pd.concat([read_evaluations(table) for table in tables])
+    if new["seed"].nunique() > 1:
+        sys.exit(f"{', '.join(tables)}: several policy seeds; name the tables of one")
+    both = pd.concat([known, new[list(known)]]).drop_duplicates(CELL).sort_values(CELL)
+    write_csv(counts, both)
+    print(f"{counts.name}: {len(both) - len(known)} cells of {len(new)} are new")
+
+
+def computed(page: str) -> str:
+    """The page with the entries of its tables of solve rates computed anew."""
+    counts = Counts()
+    blocks = re.split(r"((?:^\|.*\n)+)", page, flags=re.M)  # text, table, text, ..., text
+    heading = ""
+    for i in range(0, len(blocks) - 1, 2):
+        heading = (re.findall(r"^#+ (.*)", blocks[i], flags=re.M) or [heading])[-1]
+        blocks[i + 1] = counts.table(heading, blocks[i + 1])
+    return "".join(blocks)
+
+
+class Counts:
+    """The solve rates of docs/results and the tables of docs/results.md that they make."""
+
+    def __init__(self) -> None:
+        shipped, second, published = (
+            pd.read_csv(DOCS / f"results/{name}.csv")
+            for name in ("shipped", "second_seed", "published")
+        )
+        counts = pd.concat({0: shipped.set_index(CELL), 1: second.set_index(CELL)})
+        self.rates = (100 * counts["solved"] / counts["rollouts"]).to_dict()
+        self.levels = list(shipped["level"].unique())
+        self.second = list(second["level"].unique())
+        both = beside(shipped, published)
+        texts = [table(both) for table in (level_table, mean_table, sign_table)]
+        self.printed = {text.splitlines()[0]: text for text in texts}
+
+    def table(self, heading: str, text: str) -> str:
+        """A table of the page, its entries computed anew where they are solve rates."""
+        header, rule, *rows = text.splitlines()
+        if header in self.printed:
+            return self.printed[header]
+        entries = {
+            ("All 24 cells", "method", "d"): self.horizons,
+            ("All 24 cells", "method", "ours"): self.at_four,
+            ("A second policy seed", "level", "method"): self.both_seeds,
+            ("A second policy seed", "method", "seed"): self.one_seed,
+            ("Every method, side by side", "method", "d = 0"): self.some_levels,
+            ("The paper's methods on twelve levels", "method", "d = 0"): self.all_levels,
+            ("The paper's methods on twelve levels", "level", "method"): self.one_level,
+        }.get((heading, *_cells(header)[:2]))
+        if not entries:
+            return text
+        lines, first = [header, rule], ""
+        for row in map(_cells, rows):
+            first = row[0] or first  # an empty one goes on with that above
+            new = entries(_cells(header), [first.removesuffix(" (oracle)"), *row[1:]])
+            lines.append(f"| {row[0]} | {' | '.join([*row[1 : len(row) - len(new)], *new])} |")
+        return "\n".join(lines) + "\n"
+
+    def horizons(self, header: list[str], row: list[str]) -> list[str]:
+        return [_tenth(self.mean(row[0], int(row[1]), s)) for s in range(1, len(row) - 1)]
+
+    def at_four(self, header: list[str], row: list[str]) -> list[str]:
+        return [_tenth(sum(self.mean(row[0], d, 4) for d, _ in DELAYS) / len(DELAYS)), row[2]]
+
+    def both_seeds(self, header: list[str], row: list[str]) -> list[str]:
+        level, method = row[:2]
+        pairs = [[self.mean(method, *cell, [level], seed) for seed in (0, 1)] for cell in DELAYS]
+        return [f"{one:.0f}, {other:.0f}" for one, other in pairs]
+
+    def one_seed(self, header: list[str], row: list[str]) -> list[str]:
+        return [_tenth(self.mean(row[0], *cell, self.second, int(row[1]))) for cell in DELAYS]
+
+    def some_levels(self, header: list[str], row: list[str]) -> list[str]:
+        levels = [title.partition(":")[0] for title in header[6:]]
+        means = [self.mean(row[0], *cell, levels) for cell in DELAYS]
+        pairs = [[self.mean(row[0], d, d, [level]) for d in (2, 4)] for level in levels]
+        return [*map(_tenth, means), *(", ".join(map(_tenth, pair)) for pair in pairs)]
+
+    def all_levels(self, header: list[str], row: list[str]) -> list[str]:
+        return [_tenth(self.mean(row[0], *cell)) for cell in DELAYS]
+
+    def one_level(self, header: list[str], row: list[str]) -> list[str]:
+        return [_tenth(self.mean(row[1], *cell, [row[0]])) for cell in DELAYS]
+
+    def mean(
+        self, method: str, d: int, s: int, levels: list[str] | None = None, seed: int = 0
+    ) -> float:
+        """The mean over levels (None: all) in %, NaN where one has not been counted."""
+        keys = [(seed, level, method, d, s) for level in levels or self.levels]
+        return sum(self.rates.get(key, float("nan")) for key in keys) / len(keys)
+
+
+def _tenth(rate: float) -> str:
+    return "" if math.isnan(rate) else f"{rate:.1f}"
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
