@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write docs/results.md")
     parser.add_argument("--take", nargs="+", metavar=("COUNTS", "CSV"), help="add a run's cells")
     options = parser.parse_args(arguments)
+    if options.take and options.take[0] not in ("shipped", "second_seed"):
+        parser.error(f"--take: {options.take[0]!r}; expected shipped or second_seed, then tables")
     if options.take:
         take(DOCS / f"results/{options.take[0]}.csv", options.take[1:])
     page = DOCS / "results.md"
