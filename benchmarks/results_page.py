@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.against_published import CELL, beside, level_table, mean_table, sign_table
-from rtc.storage.io import write_csv
+from rtc.storage.io import write_csv, write_text
 from rtc.storage.tables import read_evaluations
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if before != after:
             print(f"- {before}\n+ {after}")
     if options.write:
-        page.write_text(new, encoding="utf-8")
+        write_text(page, new)
     return int(old != new and not options.write)
 
 
