@@ -3,7 +3,8 @@
     python -m benchmarks.results_page            shows the rows that differ; exit code 1 if any
     python -m benchmarks.results_page --write    writes them
     python -m benchmarks.results_page --take second_seed results/evaluations.csv ...
-        first takes the cells of a run's tables that are not counted yet
+        first takes the cells of a run's tables that are not counted yet, into
+        docs/results/second_seed.csv; shipped and other_experts likewise
 
 A table's heading and header say what it holds, a row's first columns what is counted: a new row is
 written by hand with empty entries, and --write fills them. Tables of anything else stay.
@@ -22,7 +23,9 @@ from rtc.storage.io import write_csv, write_text
 from rtc.storage.tables import read_evaluations
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+COUNTS = ("shipped", "second_seed", "other_experts")
 DELAYS = [(d, max(d, 1)) for d in range(5)]
+DRAWS = {"those of `pretrained/`": 0, "others": "laptop", "published": "published"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,8 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write docs/results.md")
     parser.add_argument("--take", nargs="+", metavar=("COUNTS", "CSV"), help="add a run's cells")
     options = parser.parse_args(arguments)
-    if options.take and options.take[0] not in ("shipped", "second_seed"):
-        parser.error(f"--take: {options.take[0]!r}; expected shipped or second_seed, then tables")
+    if options.take and options.take[0] not in COUNTS:
+        parser.error(f"--take: {options.take[0]!r}; expected {', '.join(COUNTS)}, then tables")
     if options.take:
         take(DOCS / f"results/{options.take[0]}.csv", options.take[1:])
     page = DOCS / "results.md"
@@ -51,7 +54,10 @@ def take(counts: Path, tables: list[str]) -> None:
     new = pd.concat([read_evaluations(table) for table in tables])
     if new["seed"].nunique() > 1:
         sys.exit(f"{', '.join(tables)}: several policy seeds; name the tables of one")
-    both = pd.concat([known, new[list(known)]]).drop_duplicates(CELL).sort_values(CELL)
+    if "network" in known:  # whose policies the experts taught; a run has that of laptop.yaml
+        new["network"] = "laptop"
+    key = [column for column in known if column not in ("solved", "rollouts")]
+    both = pd.concat([known, new[list(known)]]).drop_duplicates(key).sort_values(key)
     write_csv(counts, both)
     print(f"{counts.name}: {len(both) - len(known)} cells of {len(new)} are new")
 
@@ -71,14 +77,18 @@ class Counts:
     """The solve rates of docs/results and the tables of docs/results.md that they make."""
 
     def __init__(self) -> None:
-        shipped, second, published = (
-            pd.read_csv(DOCS / f"results/{name}.csv")
-            for name in ("shipped", "second_seed", "published")
+        shipped, second, others, published = (
+            pd.read_csv(DOCS / f"results/{name}.csv") for name in (*COUNTS, "published")
         )
-        counts = pd.concat({0: shipped.set_index(CELL), 1: second.set_index(CELL)})
-        self.rates = (100 * counts["solved"] / counts["rollouts"]).to_dict()
+        networks = dict(list(others.groupby("network")))
+        counts = pd.concat(
+            {key: t.set_index(CELL) for key, t in {0: shipped, 1: second, **networks}.items()}
+        )
+        theirs = pd.concat({"published": published.set_index(CELL)})["solve_rate"]
+        self.rates = (100 * pd.concat([counts["solved"] / counts["rollouts"], theirs])).to_dict()
         self.levels = list(shipped["level"].unique())
         self.second = list(second["level"].unique())
+        self.others = list(networks["laptop"]["level"].unique())
         both = beside(shipped, published)
         texts = [table(both) for table in (level_table, mean_table, sign_table)]
         self.printed = {text.splitlines()[0]: text for text in texts}
@@ -93,6 +103,9 @@ class Counts:
             ("All 24 cells", "method", "ours"): self.at_four,
             ("A second policy seed", "level", "method"): self.both_seeds,
             ("A second policy seed", "method", "seed"): self.one_seed,
+            ("Which experts were drawn", "method", "experts"): self.one_draw,
+            ("Which experts were drawn", "level", "method"): self.both_draws,
+            ("Which experts were drawn", "level", "network"): self.network,
             ("Every method, side by side", "method", "d = 0"): self.some_levels,
             ("The paper's methods on twelve levels", "method", "d = 0"): self.all_levels,
             ("The paper's methods on twelve levels", "level", "method"): self.one_level,
@@ -120,6 +133,20 @@ class Counts:
     def one_seed(self, header: list[str], row: list[str]) -> list[str]:
         return [_tenth(self.mean(row[0], *cell, self.second, int(row[1]))) for cell in DELAYS]
 
+    def one_draw(self, header: list[str], row: list[str]) -> list[str]:
+        return [_tenth(self.mean(row[0], *cell, self.others, DRAWS[row[1]])) for cell in DELAYS]
+
+    def both_draws(self, header: list[str], row: list[str]) -> list[str]:
+        level, method = row[:2]
+        rates = [[self.mean(method, *cell, [level], DRAWS[d]) for d in DRAWS] for cell in DELAYS]
+        theirs = [f" / {their:.0f}" if their == their else "" for *_, their in rates]
+        return [f"{a:.0f}, {b:.0f}{their}" for (a, b, _), their in zip(rates, theirs)]
+
+    def network(self, header: list[str], row: list[str]) -> list[str]:
+        level, network, method = row[:3]
+        source = {"ours": "laptop", "the paper's": "paper"}[network]
+        return [f"{self.mean(method, *cell, [level], source):.0f}" for cell in DELAYS]
+
     def some_levels(self, header: list[str], row: list[str]) -> list[str]:
         levels = [title.partition(":")[0] for title in header[6:]]
         means = [self.mean(row[0], *cell, levels) for cell in DELAYS]
@@ -133,10 +160,10 @@ class Counts:
         return [_tenth(self.mean(row[1], *cell, [row[0]])) for cell in DELAYS]
 
     def mean(
-        self, method: str, d: int, s: int, levels: list[str] | None = None, seed: int = 0
+        self, method: str, d: int, s: int, levels: list[str] | None = None, source: int | str = 0
     ) -> float:
         """The mean over levels (None: all) in %, NaN where one has not been counted."""
-        keys = [(seed, level, method, d, s) for level in levels or self.levels]
+        keys = [(source, level, method, d, s) for level in levels or self.levels]
         return sum(self.rates.get(key, float("nan")) for key in keys) / len(keys)
 
 

@@ -26,6 +26,9 @@ def test_the_tables_are_those_of_the_counts():
         ("| method | ours", "| hard_masking |"),
         ("### A second policy seed", "|  | realtime |"),
         ("| method | seed", "|  | 1 |"),
+        ("| method | experts", "|  | others |"),
+        ("### Which experts were drawn", "|  | realtime |"),
+        ("| level | network | method", "| mjc_walker | the paper's | naive |"),
         ("## Every method, side by side", "| requery (oracle) |"),
         ("### The paper's methods on twelve levels", "| bid |"),
         ("### The paper's methods on twelve levels", "|  | ttrtc |"),
@@ -46,6 +49,9 @@ def test_a_run_adds_what_has_not_been_counted(tmp_path):
     counts.write_text("level,method,delay,horizon,solved,rollouts\na,naive,1,0,7,8\n")
     take(counts, [str(tmp_path / "run.csv")])
     assert pd.read_csv(counts)["solved"].tolist() == [5, 7]
+    counts.write_text("level,network,method,delay,horizon,solved,rollouts\na,paper,naive,1,0,7,8\n")
+    take(counts, [str(tmp_path / "run.csv")])
+    assert pd.read_csv(counts)["network"].tolist() == ["laptop", "laptop", "paper"]
     pd.DataFrame([run | {"seed": seed} for seed in (0, 1)]).to_csv(tmp_path / "run.csv")
     with pytest.raises(SystemExit, match="several policy seeds"):
         take(counts, [str(tmp_path / "run.csv")])
