@@ -54,7 +54,7 @@ def take(counts: Path, tables: list[str]) -> None:
     new = pd.concat([read_evaluations(table) for table in tables])
     if new["seed"].nunique() > 1:
         sys.exit(f"{', '.join(tables)}: several policy seeds; name the tables of one")
-    if "network" in known:  # whose policies the experts taught; a run has that of laptop.yaml
+    if "network" in known:  # of the policies; a run is of config/laptop.yaml, whose is small
         new["network"] = "laptop"
     key = [column for column in known if column not in ("solved", "rollouts")]
     both = pd.concat([known, new[list(known)]]).drop_duplicates(key).sort_values(key)
