@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.against_published import CELL, beside, level_table, mean_table, sign_table
+from rtc.errors import RtcError
 from rtc.storage.io import write_csv, write_text
 from rtc.storage.tables import read_evaluations
 
@@ -37,7 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.take and options.take[0] not in COUNTS:
         parser.error(f"--take: {options.take[0]!r}; expected {', '.join(COUNTS)}, then tables")
     if options.take:
-        take(DOCS / f"results/{options.take[0]}.csv", options.take[1:])
+        try:
+            take(DOCS / f"results/{options.take[0]}.csv", options.take[1:])
+        except RtcError as error:  # a table that is not there or cannot be read
+            parser.error(str(error))
     page = DOCS / "results.md"
     old = page.read_text(encoding="utf-8")
     new = computed(old)
@@ -105,6 +109,7 @@ class Counts:
             ("All 24 cells", "method", "ours"): self.at_four,
             ("A second policy seed", "level", "method"): self.both_seeds,
             ("A second policy seed", "method", "seed"): partial(self.one_seed, self.second),
+            ("All eight methods of it", "level", "method"): self.both_seeds,
             ("All eight methods of it", "method", "seed"): partial(self.one_seed, self.whole),
             ("Which experts were drawn", "method", "experts"): self.one_draw,
             ("Which experts were drawn", "level", "method"): self.both_draws,

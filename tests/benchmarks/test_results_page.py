@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from benchmarks.results_page import DOCS, computed, take
+from benchmarks.results_page import DOCS, computed, main, take
 from rtc.storage.tables import EVALUATION_COLUMNS
 
 PAGE = (DOCS / "results.md").read_text(encoding="utf-8")
@@ -26,6 +26,8 @@ def test_the_tables_are_those_of_the_counts():
         ("| method | ours", "| hard_masking |"),
         ("### A second policy seed", "|  | realtime |"),
         ("| method | seed", "|  | 1 |"),
+        ("#### All eight methods of it", "|  | 1 |"),
+        ("Level by level, seed 0, seed 1", "|  | hard_masking |"),
         ("| method | experts", "|  | others |"),
         ("### Which experts were drawn", "|  | realtime |"),
         ("| level | network | method", "| mjc_walker | the paper's | naive |"),
@@ -55,3 +57,9 @@ def test_a_run_adds_what_has_not_been_counted(tmp_path):
     pd.DataFrame([run | {"seed": seed} for seed in (0, 1)]).to_csv(tmp_path / "run.csv")
     with pytest.raises(SystemExit, match="several policy seeds"):
         take(counts, [str(tmp_path / "run.csv")])
+
+
+def test_a_table_that_is_not_there_is_one_line(capsys):
+    with pytest.raises(SystemExit):
+        main(["--take", "second_seed", "nowhere.csv"])
+    assert "error: nowhere.csv: cannot be read" in capsys.readouterr().err
