@@ -81,21 +81,27 @@ def load_cell(
     return metrics, chunks
 
 
-def keep_outputs(folder: Path | None, files: Sequence[Path]) -> None:
-    """Keeps a copy of a method's finished files in place of its cells."""
+def keep_outputs(folder: Path | None, files: Sequence[Path], asked: str) -> None:
+    """Keeps a copy of a method's finished files in place of its cells. asked: what they hold."""
     if folder is None:
         return
     with atomic_path(folder / "done") as temporary:
         temporary.mkdir()
+        (temporary / "asked").write_text(asked, encoding="utf-8")
         for file in files:
             shutil.copyfile(file, temporary / Path(file).name)
     shutil.rmtree(folder / "cells", ignore_errors=True)
 
 
-def restore_outputs(folder: Path | None, files: Sequence[Path]) -> bool:
-    """Puts kept files in their places; False, and nothing is put there, if one is not kept."""
-    kept = [] if folder is None else [folder / "done" / Path(file).name for file in files]
-    if not kept or not all(path.is_file() for path in kept):
+def restore_outputs(folder: Path | None, files: Sequence[Path], asked: str) -> bool:
+    """Puts kept files in their places; False, and nothing is put there, if one is not kept or
+    they hold something else than what is asked."""
+    if folder is None:
+        return False
+    note, *kept = (folder / "done" / name for name in ("asked", *(Path(f).name for f in files)))
+    if not all(path.is_file() for path in (note, *kept)):
+        return False
+    if note.read_text(encoding="utf-8") != asked:
         return False
     for source, file in zip(kept, files):
         with atomic_path(file) as temporary:

@@ -1,6 +1,7 @@
 """The evaluation stage: methods on one policy of one level, all cells, one compilation each."""
 
 import dataclasses
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +105,7 @@ def evaluate_methods(
     heads: Mapping[str, Path] = MappingProxyType({}),
     reference: Path | None = None,
     state_dir: Path | None = None,
-    code: Mapping[str, str] | None = None,
+    code: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Plays every cell of several methods on one policy; they share the compiled physics.
 
@@ -112,8 +113,8 @@ def evaluate_methods(
     run; every method gets the same noise from it. heads: folders of the heads that the methods
     name. reference: policy whose naive play is the measure of kicks, None for the one evaluated;
     where policies are compared, give one for all. state_dir: where finished cells are kept until
-    the outputs stand; None keeps none. code: digest of each method's code; if given, finished
-    methods are kept there too, and one that comes again unchanged is not played again.
+    the outputs stand; None keeps none. Of several methods the finished ones are kept there too, and
+    one that comes again unchanged is not played again. code: digest of each method's code.
     Raises ConfigError on an impossible cell or option, ArtifactError on a policy or head that
     cannot be read or is of another level.
     """
@@ -133,20 +134,18 @@ def evaluate_methods(
                 folder = Path(state_dir, level.name, method.policy, f"seed_{keys['seed']}", label)
             seeds = seed, keys["seed"]
             basis = fingerprint(level, env, method, config, policies, seeds, kicks)
-            if code is not None:
-                basis |= {"code": code[label], "cells": [cell_name(cell) for cell in cells]}
-                basis |= {"timing_batches": config.timing_batches}
+            basis["code"] = code.get(label)
+            asked = json.dumps([[cell_name(cell) for cell in cells], config.timing_batches])
             with resume_state(folder, basis) as state:
-                if code is not None and restore_outputs(state.folder, files.all()):
+                if restore_outputs(state.folder, files.all(), asked):
                     logger.info("%s on %s: unchanged, taken over", label, level.name)
                     bar.update(len(cells) * config.rollouts)
-                    continue
-                setup = scene, policies, keys, method, config, cells
-                _evaluate(*setup, seed, state.folder, files, known, bar)
-                if code is None:
-                    state.clear()
                 else:
-                    keep_outputs(state.folder, files.all())
+                    setup = scene, policies, keys, method, config, cells
+                    _evaluate(*setup, seed, state.folder, files, known, bar)
+                    keep_outputs(state.folder, files.all(), asked)
+                if len(methods) == 1:  # Its job comes again only where it changed.
+                    state.clear()
 
 
 def _evaluate(

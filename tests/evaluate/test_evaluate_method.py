@@ -300,10 +300,10 @@ def test_methods_that_share_a_process_write_the_same_bytes(evaluate, level, tmp_
     }
     alone = [evaluate(out=name, method=method, label=name) for name, method in methods.items()]
     assert len(traced) == 2
-    config = dataclasses.replace(CONFIG, cells=SWEEP)
     where = level, ENV, tmp_path / "seed_3"
 
-    def together(folder, methods):
+    def together(folder, methods, cells=SWEEP):
+        config = dataclasses.replace(CONFIG, cells=cells)
         files = [Outputs(folder / f"{x}.csv", folder / f"{x}.parquet") for x in methods]
         code = dict.fromkeys(methods, "1")
         keep = {"seed": 7, "state_dir": tmp_path / "state", "code": code}
@@ -324,6 +324,19 @@ def test_methods_that_share_a_process_write_the_same_bytes(evaluate, level, tmp_
     assert a.csv.read_bytes() == (alone[0] / "m.csv").read_bytes()
     assert a.timing.exists()
     assert b.csv.read_bytes() != (alone[1] / "m.csv").read_bytes()
+
+    # Which methods share a job costs none of them what is played, whole methods or cells.
+    played.clear()
+    (other,) = together(tmp_path / "one", {"b": changed["b"]})
+    assert not played and other.csv.read_bytes() == b.csv.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "write_rollouts", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            together(tmp_path / "killed", changed, SWEEP[:2])  # Of "a" all cells are kept.
+    assert played == ["a"]
+    monkeypatch.setattr(stage, "play_cell", lambda *arguments: 1 / 0)
+    (a,) = together(tmp_path / "cells", {"a": changed["a"]}, SWEEP[:2])
+    assert len(read_evaluations(a.csv)) == 2
 
 
 @pytest.fixture

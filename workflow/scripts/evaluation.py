@@ -31,5 +31,5 @@ with job(
         heads={Path(file).parents[1].name: Path(file).parent for file in snakemake.input.heads},
         reference=next((Path(file).parent for file in snakemake.input.reference), None),
         state_dir=Path("results/.state/evaluations"),
-        code=params.code if len(methods) > 1 else None,
+        code=params.code,
     )
