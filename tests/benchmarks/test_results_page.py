@@ -26,8 +26,6 @@ def test_the_tables_are_those_of_the_counts():
         ("| method | ours", "| hard_masking |"),
         ("### A second policy seed", "|  | realtime |"),
         ("| method | seed", "|  | 1 |"),
-        ("#### All eight methods of it", "|  | 1 |"),
-        ("Level by level, seed 0, seed 1", "|  | hard_masking |"),
         ("| method | experts", "|  | others |"),
         ("### Which experts were drawn", "|  | realtime |"),
         ("| level | network | method", "| mjc_walker | the paper's | naive |"),
