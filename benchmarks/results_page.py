@@ -26,6 +26,7 @@ from rtc.storage.tables import read_evaluations
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COUNTS = ("shipped", "second_seed", "other_experts")
 DELAYS = [(d, max(d, 1)) for d in range(5)]
+NETWORKS = {"ours": "laptop", "ours, 20 epochs": "laptop_20", "the paper's": "paper"}
 DRAWS = {"those of `pretrained/`": 0, "others": "laptop", "published": "published"}
 
 
@@ -147,7 +148,7 @@ class Counts:
 
     def network(self, header: list[str], row: list[str]) -> list[str]:
         level, network, method = row[:3]
-        source = {"ours": "laptop", "the paper's": "paper"}[network]
+        source = NETWORKS[network]
         return [f"{self.mean(method, *cell, [level], source):.0f}" for cell in DELAYS]
 
     def some_levels(self, header: list[str], row: list[str]) -> list[str]:
