@@ -26,6 +26,7 @@ from rtc.storage.tables import read_evaluations
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COUNTS = ("shipped", "second_seed", "other_experts")
 DELAYS = [(d, max(d, 1)) for d in range(5)]
+# Of the other experts: trained for 10 epochs, and by hand a second seed of one level for 20.
 NETWORKS = {"ours": "laptop", "ours, 20 epochs": "laptop_20", "the paper's": "paper"}
 DRAWS = {"those of `pretrained/`": 0, "others": "laptop", "published": "published"}
 

@@ -137,15 +137,17 @@ def evaluate_methods(
             basis["code"] = code.get(label)
             asked = json.dumps([[cell_name(cell) for cell in cells], config.timing_batches])
             with resume_state(folder, basis) as state:
-                if restore_outputs(state.folder, files.all(), asked):
+                kept = restore_outputs(state.folder, files.all(), asked)
+                if kept:
                     logger.info("%s on %s: unchanged, taken over", label, level.name)
                     bar.update(len(cells) * config.rollouts)
                 else:
                     setup = scene, policies, keys, method, config, cells
                     _evaluate(*setup, seed, state.folder, files, known, bar)
-                    keep_outputs(state.folder, files.all(), asked)
                 if len(methods) == 1:  # Its job comes again only where it changed.
                     state.clear()
+                elif not kept:
+                    keep_outputs(state.folder, files.all(), asked)
 
 
 def _evaluate(
